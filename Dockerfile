@@ -1,0 +1,27 @@
+# Built by `./dev image`, with docker or with buildah.
+FROM debian:trixie-slim AS build
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends g++ cmake ninja-build \
+        libboost-context1.83-dev libboost-fiber1.83-dev libllhttp-dev libmimalloc-dev \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+COPY CMakeLists.txt CMakePresets.json ./
+COPY cmake cmake
+COPY include include
+COPY lib lib
+COPY server server
+# The arena builds on the machine it measures; pass a plain one (x86-64-v3) for an image that travels.
+ARG MARCH=native
+RUN cmake --preset release -DCOIR_MARCH=${MARCH} -DCOIR_BUILD_BENCH=OFF -DCOIR_WERROR=OFF \
+    && cmake --build --preset release --target coir-server \
+    && strip build/release/server/coir-server
+# The program, and the shared objects that it is linked to, each at its own path.
+RUN mkdir -p /image/usr/local/bin \
+    && cp build/release/server/coir-server /image/usr/local/bin/ \
+    && ldd build/release/server/coir-server | grep -o '/[^ ]*' | xargs cp -L --parents -t /image
+
+FROM scratch
+COPY --from=build /image /
+USER 65534:65534
+EXPOSE 8080
+ENTRYPOINT ["/usr/local/bin/coir-server"]

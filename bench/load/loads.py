@@ -1,0 +1,86 @@
+"""The load generators: which one makes which profile, and what they say afterwards."""
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import asdict, dataclass
+
+from servers import HOST
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PROFILES = ("baseline", "pipelined", "limited")
+SCRIPTS = {"baseline": "baseline.lua", "pipelined": "pipeline.lua"}
+PIPELINE_DEPTH = 16
+
+
+class LoadFailed(Exception):
+    pass
+
+
+@dataclass
+class LoadResult:
+    requests: int
+    bytes: int
+    microseconds: int
+    connect: int
+    read: int
+    write: int
+    status: int
+    timeout: int
+    connections: int = 0
+
+    @property
+    def errors(self):
+        return self.connect + self.read + self.write + self.status + self.timeout
+
+    @property
+    def requests_per_second(self):
+        return self.requests / self.microseconds * 1e6
+
+
+def missing_programs(profiles, short_lived):
+    programs = {"taskset": "util-linux"}
+    if set(profiles) & set(SCRIPTS):
+        programs["wrk"] = "wrk"
+    missing = [
+        f"{name}: install {package}" for name, package in programs.items() if not shutil.which(name)
+    ]
+    if "limited" in profiles and not (short_lived and os.access(short_lived, os.X_OK)):
+        missing.append(
+            "coir-short-lived, the limited profile's client: build it, or give --short-lived"
+        )
+    return missing
+
+
+def run_load(profile, port, *, seconds, connections, cpus, short_lived, answer_bytes):
+    """One run of load; raises LoadFailed on errors, and if the answers' size is not as checked."""
+    pin = ["taskset", "-c", ",".join(map(str, cpus))]
+    if profile == "limited":
+        command = [short_lived, "--host", HOST, "--port", str(port)]
+        command += ["--connections", str(connections), "--seconds", str(seconds)]
+    else:
+        threads = min(len(cpus), connections)
+        command = ["wrk", "-t", str(threads), "-c", str(connections), "-d", f"{seconds}s"]
+        command += ["-s", os.path.join(HERE, SCRIPTS[profile]), f"http://{HOST}:{port}/"]
+    done = subprocess.run(
+        pin + command, capture_output=True, text=True, timeout=seconds + 30, check=False
+    )
+    line = re.search(r"^result (.*)$", done.stdout, re.MULTILINE)
+    if done.returncode != 0 or not line:
+        raise LoadFailed(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
+    pairs = (pair.split("=") for pair in line[1].split())
+    result = LoadResult(**{name: int(value) for name, value in pairs})
+
+    # wrk's own words as well: it is the one that saw the answers.
+    complaint = re.search(r"Socket errors.*|Non-2xx.*", done.stdout)
+    if result.errors or complaint or not result.requests:
+        raise LoadFailed(f"the load met errors: {complaint[0] if complaint else asdict(result)}")
+    # Answers under way when the time is over are counted in bytes but not in requests.
+    under_way = connections * (PIPELINE_DEPTH if profile == "pipelined" else 1)
+    excess = result.bytes - result.requests * answer_bytes
+    if not 0 <= excess <= under_way * answer_bytes:
+        raise LoadFailed(
+            f"{result.requests} answers of {answer_bytes} bytes came as {result.bytes} bytes"
+        )
+    return result

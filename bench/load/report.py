@@ -1,0 +1,101 @@
+"""Turns rounds into the lines that a person reads."""
+
+from dataclasses import asdict, dataclass
+from statistics import median
+
+DISTURBED_SHARE = 0.05
+
+
+@dataclass
+class Round:
+    """One contender under load once."""
+
+    server: str
+    requests: int
+    seconds: float
+    cpu_seconds: float
+    user_share: float
+    others_share: float  # of the serving CPUs' time, used by somebody else
+    connections: int
+
+    @property
+    def rate(self):
+        return self.requests / self.seconds
+
+    @property
+    def cpu_microseconds(self):
+        return self.cpu_seconds * 1e6 / self.requests
+
+    @property
+    def disturbed(self):
+        return self.others_share > DISTURBED_SHARE
+
+    @property
+    def user_microseconds(self):
+        return self.cpu_microseconds * self.user_share
+
+    def as_dict(self):
+        return asdict(self) | {
+            "requests_per_second": self.rate,
+            "cpu_microseconds_per_request": self.cpu_microseconds,
+            "user_microseconds_per_request": self.user_microseconds,
+        }
+
+
+def print_heading(title):
+    print(f"\n{title}")
+    print("round  server       requests/s   CPU us/request     user us   busy   others", flush=True)
+
+
+def print_round(number, measured, cpus):
+    busy = measured.cpu_seconds / measured.seconds / cpus
+    disturbed = "  disturbed" if measured.disturbed else ""
+    print(
+        f"{number:5}  {measured.server:8} {measured.rate:14,.0f} {measured.cpu_microseconds:16.4f}"
+        f" {measured.user_microseconds:11.4f} {busy:6.0%} {measured.others_share:8.1%}{disturbed}",
+        flush=True,
+    )
+
+
+def ratios(ours, yardstick):
+    """Per round: ours by the yardstick's, of CPU per request and of requests per second."""
+    return {
+        "cpu": [a.cpu_microseconds / b.cpu_microseconds for a, b in zip(ours, yardstick)],
+        "rate": [a.rate / b.rate for a, b in zip(ours, yardstick)],
+    }
+
+
+def print_ratios(ours, yardstick):
+    latest = {name: values[-1] for name, values in ratios(ours[-1:], yardstick[-1:]).items()}
+    print(f"       ratio    {latest['rate']:14.3f} {latest['cpu']:16.3f}", flush=True)
+
+
+def _spread(values, form):
+    return f"{median(values):{form}} ({min(values):{form}} .. {max(values):{form}})"
+
+
+def print_summary(profile, rounds):
+    """`rounds`: {server: [Round]}, ours first and the yardstick second."""
+    (our_name, ours), (yardstick_name, yardstick) = rounds.items()
+    disturbed = sum(measured.disturbed for measured in ours + yardstick)
+    print(
+        f"\n{profile}: median (min .. max) of {len(ours)} rounds,"
+        f" {disturbed} of {2 * len(ours)} measurements disturbed"
+    )
+    for server, measured in rounds.items():
+        print(
+            f"  {server:6} CPU us/request {_spread([m.cpu_microseconds for m in measured], '.4f')}"
+            f"   user {median(m.user_microseconds for m in measured):.4f}"
+            f"   requests/s {_spread([m.rate for m in measured], ',.0f')}"
+        )
+    found = ratios(ours, yardstick)
+    print(f"  {our_name}/{yardstick_name}: CPU per request {_spread(found['cpu'], '.3f')}")
+    print(
+        f"  {our_name}/{yardstick_name}: requests per second {_spread(found['rate'], '.3f')}",
+        flush=True,
+    )
+
+
+def print_syscalls(server, requests, rates):
+    text = ", ".join(f"{kind} {rate:.4f}" for kind, rate in rates)
+    print(f"  {server:6} system calls per request over {requests:,} requests: {text}", flush=True)

@@ -1,0 +1,123 @@
+"""Starts servers pinned to CPUs, reads what CPU time they have used, and ends them by their id."""
+
+import os
+import socket
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+
+HOST = "127.0.0.1"
+START_SECONDS = 10
+STOP_SECONDS = 5
+
+
+@dataclass
+class CpuTime:
+    """What a server has used since it started."""
+
+    seconds: float  # user and kernel, exact to the nanosecond
+    user_ticks: int  # sampled at the kernel's tick: good for a share over many rounds, not for one
+    system_ticks: int
+
+    def since(self, earlier):
+        return CpuTime(
+            self.seconds - earlier.seconds,
+            self.user_ticks - earlier.user_ticks,
+            self.system_ticks - earlier.system_ticks,
+        )
+
+    def user_share(self):
+        ticks = self.user_ticks + self.system_ticks
+        return self.user_ticks / ticks if ticks else 0.0
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return probe.getsockname()[1]
+
+
+def commands(program, workers, port):
+    """coir-floor has one thread, so it takes as many processes as coir-server takes workers."""
+    command = [program, "--host", HOST, "--port", str(port)]
+    if os.path.basename(program).startswith("coir-floor"):
+        return [command] * workers
+    return [[*command, "--workers", str(workers)]]
+
+
+class Server:
+    """One contender: one process, or several that share a port. Ends with its `with` block."""
+
+    def __init__(self, name, program, workers, cpus):
+        self.name = name
+        self.port = free_port()
+        self.processes = []
+        self._log = tempfile.TemporaryFile("w+")
+        try:
+            for index, command in enumerate(commands(program, workers, self.port)):
+                self._start(["taskset", "-c", ",".join(map(str, cpus)), *command])
+                self._wait_until_listening(index + 1)
+        except BaseException:
+            self.stop()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    @property
+    def pids(self):
+        return [process.pid for process in self.processes]
+
+    def cpu_time(self):
+        # Another process's CPU clock, as clock_getcpuclockid(3) makes it: unlike schedstat in /proc
+        # it includes the slice that is running now, and threads that have ended. taskset execs, so
+        # the id is the server's own.
+        seconds = sum(time.clock_gettime((~pid << 3) | 2) for pid in self.pids)
+        user = system = 0
+        for pid in self.pids:
+            with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
+                fields = stat.read().rsplit(")", 1)[1].split()
+            user += int(fields[11])
+            system += int(fields[12])
+        return CpuTime(seconds, user, system)
+
+    def stop(self):
+        for process in self.processes:
+            process.terminate()
+        for process in self.processes:
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self.processes = []
+        self._log.close()
+
+    def _start(self, command):
+        # A session of its own: Ctrl-C reaches only the script, which then stops its servers.
+        self.processes.append(
+            subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        )
+
+    def _wait_until_listening(self, count):
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            size = os.fstat(self._log.fileno()).st_size
+            text = os.pread(self._log.fileno(), size, 0).decode(errors="replace")
+            if text.count("listening") >= count:
+                return
+            ended = self.processes[-1].poll() is not None
+            if ended or time.monotonic() > deadline:
+                trouble = "ended" if ended else f"was not listening after {START_SECONDS} s"
+                raise RuntimeError(f"{self.name} {trouble}; it said:\n{text}")
+            time.sleep(0.01)

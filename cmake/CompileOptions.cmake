@@ -1,0 +1,96 @@
+# How coir's own code is compiled. Options that change the ABI or the code of every object (sanitizers,
+# -march) hold for the whole directory, so that the llhttp sources get them too; warnings go to our
+# targets one by one, and never to users of the library.
+
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES AND PROJECT_IS_TOP_LEVEL)
+    set(CMAKE_BUILD_TYPE Release CACHE STRING "Kind of build" FORCE)
+endif()
+
+if(PROJECT_IS_TOP_LEVEL)
+    set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+    find_program(COIR_CCACHE ccache)
+    if(COIR_CCACHE)
+        foreach(language C CXX)
+            if(NOT DEFINED CMAKE_${language}_COMPILER_LAUNCHER)
+                set(CMAKE_${language}_COMPILER_LAUNCHER "${COIR_CCACHE}")
+            endif()
+        endforeach()
+    endif()
+endif()
+
+if(COIR_MARCH)
+    add_compile_options(-march=${COIR_MARCH})
+endif()
+
+if(COIR_SANITIZE STREQUAL "address")
+    set(coir_sanitizers address,undefined)
+elseif(COIR_SANITIZE STREQUAL "thread")
+    set(coir_sanitizers thread)
+elseif(COIR_SANITIZE)
+    message(FATAL_ERROR "COIR_SANITIZE is '${COIR_SANITIZE}': say address, thread or nothing.")
+endif()
+if(COIR_SANITIZE)
+    add_compile_options(-fsanitize=${coir_sanitizers} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    add_link_options(-fsanitize=${coir_sanitizers})
+endif()
+
+# Off by default. The optimiser may then look into the noinline functions that read thread_local state,
+# and carry an address found on one thread across a suspension to another; whoever turns it on must run
+# the tests that way. Objects stay fat, so that the installed archives need no LTO from their users.
+if(COIR_LTO)
+    include(CheckIPOSupported)
+    check_ipo_supported(LANGUAGES C CXX)
+endif()
+
+# Our targets: the standard, the warnings, and LTO where it was asked for.
+function(coir_compile_options target)
+    set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF)
+    target_compile_features(${target} PUBLIC cxx_std_20)
+    if(COIR_LTO)
+        set_target_properties(${target} PROPERTIES INTERPROCEDURAL_OPTIMIZATION ON)
+        target_compile_options(${target} PRIVATE -ffat-lto-objects)
+    endif()
+    if(NOT PROJECT_IS_TOP_LEVEL)
+        return()
+    endif()
+    target_compile_options(
+        ${target}
+        PRIVATE -Wall
+                -Wextra
+                -Wpedantic
+                -Wcast-align
+                -Wcast-qual
+                -Wconversion
+                -Wdouble-promotion
+                -Wextra-semi
+                -Wformat=2
+                -Wimplicit-fallthrough
+                -Wnon-virtual-dtor
+                -Wnull-dereference
+                -Wold-style-cast
+                -Woverloaded-virtual
+                -Wredundant-decls
+                -Wshadow
+                -Wsign-conversion
+                -Wundef
+                -Wunused)
+    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+        target_compile_options(${target} PRIVATE -Wduplicated-cond -Wlogical-op)
+        if(CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+            # GCC 12 sees overlapping copies in std::string where there are none (GCC bug 105651).
+            target_compile_options(${target} PRIVATE -Wno-restrict)
+        endif()
+    endif()
+    if(COIR_WERROR)
+        target_compile_options(${target} PRIVATE -Werror)
+        if(COIR_SANITIZE)
+            # Instrumented code confuses the flow analysis behind the first two, and TSan's compiler
+            # warns of every fence.
+            target_compile_options(
+                ${target} PRIVATE -Wno-error=maybe-uninitialized -Wno-error=null-dereference)
+            if(COIR_SANITIZE STREQUAL "thread" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+                target_compile_options(${target} PRIVATE -Wno-error=tsan)
+            endif()
+        endif()
+    endif()
+endfunction()

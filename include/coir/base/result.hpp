@@ -1,0 +1,126 @@
+#pragma once
+
+#include <system_error>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+#include "coir/base/assert.hpp"
+
+namespace coir {
+
+namespace detail {
+
+[[noreturn]] void throw_error(std::error_code error);
+
+}  // namespace detail
+
+/// A value, or the reason why there is none.
+///
+/// Its interface is a subset of std::expected<T, std::error_code>, to become an alias of it. The hot
+/// path checks; main, tests and examples call value(), which throws std::system_error.
+template <typename T>
+class [[nodiscard]] Result final {
+public:
+    using value_type = T;
+
+    Result(T value) noexcept(std::is_nothrow_move_constructible_v<T>)
+        : content_(std::in_place_index<0>, std::move(value)) {}
+    Result(std::error_code error) noexcept : content_(std::in_place_index<1>, error) {
+        COIR_ASSERT(error);
+    }
+    template <typename E>
+        requires(std::is_error_code_enum_v<E> || std::is_error_condition_enum_v<E>)
+    Result(E error) noexcept : Result(make_error_code(error)) {}
+
+    [[nodiscard]] bool has_value() const noexcept { return content_.index() == 0; }
+    [[nodiscard]] explicit operator bool() const noexcept { return has_value(); }
+
+    /// Requires: has_value().
+    [[nodiscard]] T& operator*() & noexcept { return *checked(); }
+    [[nodiscard]] const T& operator*() const& noexcept { return *checked(); }
+    [[nodiscard]] T&& operator*() && noexcept { return std::move(*checked()); }
+    [[nodiscard]] T* operator->() noexcept { return checked(); }
+    [[nodiscard]] const T* operator->() const noexcept { return checked(); }
+
+    /// The value, or a std::system_error with error().
+    [[nodiscard]] T& value() & {
+        throw_unless_value();
+        return **this;
+    }
+    [[nodiscard]] const T& value() const& {
+        throw_unless_value();
+        return **this;
+    }
+    [[nodiscard]] T&& value() && {
+        throw_unless_value();
+        return std::move(**this);
+    }
+    template <typename U>
+    [[nodiscard]] T value_or(U&& fallback) && {
+        return has_value() ? std::move(**this) : static_cast<T>(std::forward<U>(fallback));
+    }
+
+    /// Why there is no value; no error when there is one.
+    [[nodiscard]] std::error_code error() const noexcept {
+        const auto* error = std::get_if<1>(&content_);
+        return error == nullptr ? std::error_code{} : *error;
+    }
+
+private:
+    T* checked() noexcept {
+        COIR_ASSERT(has_value());
+        return std::get_if<0>(&content_);
+    }
+    const T* checked() const noexcept {
+        COIR_ASSERT(has_value());
+        return std::get_if<0>(&content_);
+    }
+    void throw_unless_value() const {
+        if (!has_value()) {
+            detail::throw_error(error());
+        }
+    }
+
+    std::variant<T, std::error_code> content_;
+};
+
+/// Success, or the reason why there is none.
+template <>
+class [[nodiscard]] Result<void> final {
+public:
+    using value_type = void;
+
+    Result() noexcept = default;
+    Result(std::error_code error) noexcept : error_(error) {}
+    template <typename E>
+        requires(std::is_error_code_enum_v<E> || std::is_error_condition_enum_v<E>)
+    Result(E error) noexcept : Result(make_error_code(error)) {}
+
+    [[nodiscard]] bool has_value() const noexcept { return !error_; }
+    [[nodiscard]] explicit operator bool() const noexcept { return has_value(); }
+    void value() const {
+        if (error_) {
+            detail::throw_error(error_);
+        }
+    }
+    [[nodiscard]] std::error_code error() const noexcept { return error_; }
+
+private:
+    std::error_code error_;
+};
+
+}  // namespace coir
+
+#define COIR_DETAIL_JOIN_(a, b) a##b
+#define COIR_DETAIL_JOIN(a, b) COIR_DETAIL_JOIN_(a, b)
+#define COIR_DETAIL_TRY(result, declaration, expression) \
+    auto result = (expression);                          \
+    if (!result) {                                       \
+        return result.error();                           \
+    }                                                    \
+    declaration = *std::move(result)
+
+/// `COIR_TRY(auto n, read());` declares n, or returns the error of read() to the caller.
+#define COIR_TRY(declaration, expression) \
+    COIR_DETAIL_TRY(COIR_DETAIL_JOIN(coir_result_, __LINE__), declaration, expression)

@@ -1,0 +1,60 @@
+#pragma once
+
+#include "coir/base/deadline.hpp"
+#include "coir/base/result.hpp"
+#include "coir/net/address.hpp"
+#include "coir/net/tcp_stream.hpp"
+#include "coir/runtime/io_source.hpp"
+
+namespace coir::net {
+
+struct ListenOptions {
+    /// Connections that the kernel holds until they are accepted; it cuts this to net.core.somaxconn.
+    int backlog = 4096;
+    /// SO_REUSEPORT: several listeners share the port and the kernel spreads connections over them.
+    bool share_port = false;
+    /// TCP_NODELAY, inherited by every accepted stream: a reply leaves with the write that made it.
+    bool no_delay = true;
+};
+
+/// A listening TCP socket.
+class TcpListener final {
+public:
+    TcpListener() noexcept = default;
+
+    /// Errors: address_in_use, permission_denied, address_not_available. Never suspends.
+    [[nodiscard]] static Result<TcpListener> bind(const SocketAddress& address,
+                                                  const ListenOptions& options = {}) noexcept;
+
+    /// Suspends: until a connection has come.
+    /// Errors:   timed_out, operation_canceled after close(), too_many_files_open and
+    ///           too_many_files_open_in_system: the connection stays in the queue then. Connections
+    ///           that died while queued are skipped.
+    /// Cost:     one accept4, two if it waited.
+    [[nodiscard]] Result<TcpStream> accept(Deadline deadline) noexcept;
+    /// A connection that is waiting already; resource_unavailable_try_again if there is none.
+    [[nodiscard]] Result<TcpStream> try_accept() noexcept;
+    /// Suspends: until a connection has come, and leaves it in the queue.
+    [[nodiscard]] Result<void> wait_acceptable(Deadline deadline) noexcept;
+
+    /// Refuses new connections, resets the queued ones and wakes accept() with operation_canceled.
+    /// Threads: any, while *this lives.
+    void close() noexcept;
+    /// Wakes accept() with operation_canceled but leaves the queue: try_accept() can empty it before
+    /// close(). Threads: any, while *this lives.
+    void cancel() noexcept { source_.cancel(); }
+
+    /// The address with the port that the kernel chose for port 0.
+    [[nodiscard]] Result<SocketAddress> local_address() const noexcept;
+    [[nodiscard]] bool is_open() const noexcept {
+        return source_.is_open() && !source_.is_canceled();
+    }
+    [[nodiscard]] int native_handle() const noexcept { return source_.fd(); }
+
+private:
+    explicit TcpListener(UniqueFd socket) noexcept : source_(std::move(socket)) {}
+
+    IoSource source_;
+};
+
+}  // namespace coir::net

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <atomic>
+#include <utility>
+
+#include "coir/base/deadline.hpp"
+#include "coir/base/result.hpp"
+#include "coir/base/unique_fd.hpp"
+
+namespace coir {
+
+namespace detail {
+class IoState;
+}
+
+/// A non-blocking descriptor on which fibers can wait: a socket, a pipe, an eventfd, a timerfd, ...
+///
+/// The problem: epoll reports edges, to whichever worker's epoll the descriptor is registered with,
+/// while fibers wait now and then and move between workers. IoSource keeps each edge until somebody
+/// asks for it. It is registered when a fiber first waits, with that fiber's worker, and moves when
+/// its fiber has settled on another one; there is no epoll_ctl per operation.
+///
+/// Threads: one reading and one writing fiber at a time. On a plain thread the waits block in poll().
+class IoSource final {
+public:
+    IoSource() noexcept = default;
+    /// Requires: `fd` is non-blocking.
+    explicit IoSource(UniqueFd fd) noexcept : fd_(std::move(fd)) {}
+    IoSource(IoSource&& other) noexcept;
+    IoSource& operator=(IoSource&& other) noexcept;
+    ~IoSource();
+
+    /// Suspends: until bytes, the end of the stream or an error can be read; not at all if that has
+    ///           been reported since the last call.
+    /// Returns:  success may be spurious: the read that follows can still say would-block.
+    /// Errors:   timed_out, operation_canceled after cancel(), what epoll_ctl says.
+    /// Cost:     no system call but the poller's; two epoll_ctl when the descriptor moves.
+    [[nodiscard]] Result<void> wait_readable(Deadline deadline) noexcept;
+    /// The same for writing.
+    [[nodiscard]] Result<void> wait_writable(Deadline deadline) noexcept;
+
+    /// Ends the waits of both fibers, and every later one, with operation_canceled. Threads: any,
+    /// while *this lives.
+    void cancel() noexcept;
+    [[nodiscard]] bool is_canceled() const noexcept;
+
+    [[nodiscard]] int fd() const noexcept { return fd_.get(); }
+    [[nodiscard]] bool is_open() const noexcept { return static_cast<bool>(fd_); }
+
+private:
+    [[nodiscard]] Result<void> wait(int direction, Deadline deadline) noexcept;
+    [[nodiscard]] detail::IoState* state() noexcept;
+
+    UniqueFd fd_;
+    // Null until somebody waits or cancels; then one of the two that win, for good.
+    std::atomic<detail::IoState*> state_{nullptr};
+};
+
+}  // namespace coir

@@ -1,0 +1,90 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+#include "coir/runtime/spawn.hpp"
+
+namespace coir {
+
+namespace detail {
+class RuntimeCore;
+}
+
+/// The number of processors this process may use: its affinity mask, cut by the cgroup's CPU quota
+/// (rounded up), at least 1. Reads files under /proc and /sys; call it at start-up.
+[[nodiscard]] std::size_t usable_cpus() noexcept;
+
+struct RuntimeOptions {
+    /// Worker threads; 0 means usable_cpus().
+    std::size_t workers = 0;
+    /// Stack of a fiber that does not ask for another, in bytes. Address space, not memory: only
+    /// touched pages count. 128 KiB leaves room for printf and regular expressions.
+    std::size_t stack_bytes = 128 * 1024;
+    /// Stacks that a worker keeps warm for reuse; the pages of the others go back to the kernel.
+    std::size_t warm_stacks_per_worker = 256;
+};
+
+/// Counters of one runtime, added up over its workers. They grow from its start and never fall.
+struct RuntimeStats {
+    std::uint64_t spawned = 0;   ///< Fibers started.
+    std::uint64_t finished = 0;  ///< Fibers that have ended.
+    std::uint64_t switches = 0;  ///< Resumptions of a fiber.
+    std::uint64_t polls = 0;     ///< epoll_wait calls.
+    std::uint64_t steals = 0;    ///< Fibers taken from another worker's queue or poller.
+    std::uint64_t wakeups = 0;   ///< Eventfd writes to a sleeping worker.
+    std::uint64_t migrations = 0;  ///< Descriptors moved to another worker's poller.
+
+    [[nodiscard]] std::uint64_t alive() const noexcept { return spawned - finished; }
+};
+
+/// N worker threads that run fibers: each with its own run queue, epoll and timers; idle ones take
+/// work from busy ones.
+///
+/// The workers start in the constructor. Several runtimes can live in one process, one after the
+/// other or side by side.
+class Runtime final {
+public:
+    /// Errors: std::system_error where the kernel refuses a thread, an epoll or an eventfd.
+    explicit Runtime(RuntimeOptions options = {});
+    /// stop(), unless that has happened.
+    ~Runtime();
+    Runtime(const Runtime&) = delete;
+    Runtime& operator=(const Runtime&) = delete;
+
+    /// Runs `main` as a fiber and waits for it; returns its value or rethrows its exception.
+    /// Other fibers may still be running then: stop() waits for them.
+    /// Threads: a plain thread, or a fiber of another runtime (whose worker it then blocks).
+    template <typename F>
+    auto run(F&& main) {
+        return spawn(std::forward<F>(main)).join();
+    }
+
+    /// Starts `function` as a fiber of this runtime; see coir::spawn(). Threads: any.
+    /// Errors: std::system_error(Errc::runtime_stopped) after stop().
+    template <typename F>
+    auto spawn(F&& function, std::source_location site = std::source_location::current()) {
+        return detail::spawn_on(core_.get(), SpawnOptions{}, std::forward<F>(function), site);
+    }
+    template <typename F>
+    auto spawn(SpawnOptions options, F&& function,
+               std::source_location site = std::source_location::current()) {
+        return detail::spawn_on(core_.get(), options, std::forward<F>(function), site);
+    }
+
+    /// Waits until every fiber has ended, then ends the workers. Fibers may spawn others until the
+    /// last one has ended.
+    /// Threads: a plain thread, once; not a fiber of this runtime.
+    void stop();
+
+    [[nodiscard]] std::size_t workers() const noexcept;
+    /// A snapshot; each counter is exact once all fibers have ended. Threads: any.
+    [[nodiscard]] RuntimeStats stats() const noexcept;
+
+private:
+    std::shared_ptr<detail::RuntimeCore> core_;
+};
+
+}  // namespace coir

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+#include "coir/base/deadline.hpp"
+
+/// What a fiber can do to itself. Outside a fiber these act on the calling thread.
+namespace coir::this_fiber {
+
+/// Lets every other ready fiber of this worker run first; I/O and timers that are due get their turn
+/// as well. Returns at once if nothing else wants to run.
+void yield() noexcept;
+
+/// Suspends: until `deadline` has passed. Requires: a deadline that is not never.
+void sleep_until(Deadline deadline) noexcept;
+inline void sleep_for(Deadline::Clock::duration duration) noexcept {
+    sleep_until(Deadline::after(duration));
+}
+
+/// Unique among the fibers that are alive; 0 outside a fiber.
+[[nodiscard]] std::uint64_t id() noexcept;
+
+}  // namespace coir::this_fiber
+
+namespace coir::this_worker {
+
+/// The number of the worker that runs the caller, counted from 0; -1 outside a runtime. After a call
+/// that may suspend it can be another one.
+[[nodiscard]] int index() noexcept;
+/// How many workers the caller's runtime has; 0 outside a runtime.
+[[nodiscard]] int count() noexcept;
+
+}  // namespace coir::this_worker

@@ -1,0 +1,98 @@
+#include "coir/net/tcp_listener.hpp"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include "coir/base/syscall.hpp"
+
+namespace coir::net {
+namespace {
+
+/// Errors that concern one connection, which died in the queue (accept(2), "Error handling").
+bool is_about_one_connection(std::error_code error) noexcept {
+    return error == std::errc::connection_aborted || error == std::errc::protocol_error ||
+           error == std::errc::network_down || error == std::errc::no_protocol_option ||
+           error == std::errc::host_unreachable || error == std::errc::network_unreachable ||
+           error == std::errc::operation_not_permitted;
+}
+
+}  // namespace
+
+Result<TcpListener> TcpListener::bind(const SocketAddress& address,
+                                      const ListenOptions& options) noexcept {
+    COIR_TRY(UniqueFd socket, syscall::socket(address.family(), SOCK_STREAM, 0));
+    const int fd = socket.get();
+    const auto set = [fd](int level, int name) { return syscall::set_option(fd, level, name, 1); };
+    if (auto done = set(SOL_SOCKET, SO_REUSEADDR); !done) {
+        return done.error();
+    }
+    if (options.share_port) {
+        if (auto done = set(SOL_SOCKET, SO_REUSEPORT); !done) {
+            return done.error();
+        }
+    }
+    if (options.no_delay) {
+        if (auto done = set(IPPROTO_TCP, TCP_NODELAY); !done) {
+            return done.error();
+        }
+    }
+    if (auto done = syscall::bind(fd, address.native(), address.native_size()); !done) {
+        return done.error();
+    }
+    if (auto done = syscall::listen(fd, options.backlog); !done) {
+        return done.error();
+    }
+    return TcpListener(std::move(socket));
+}
+
+Result<TcpStream> TcpListener::try_accept() noexcept {
+    for (;;) {
+        sockaddr_storage peer;
+        socklen_t length = 0;
+        auto socket = syscall::accept(source_.fd(), peer, length);
+        if (socket) {
+            return TcpStream(*std::move(socket));
+        }
+        if (!is_about_one_connection(socket.error())) {
+            return socket.error();
+        }
+    }
+}
+
+Result<TcpStream> TcpListener::accept(Deadline deadline) noexcept {
+    for (;;) {
+        if (source_.is_canceled()) {
+            return std::errc::operation_canceled;
+        }
+        auto stream = try_accept();
+        if (stream || !syscall::would_block(stream.error())) {
+            return stream;
+        }
+        if (auto waited = source_.wait_readable(deadline); !waited) {
+            return waited.error();
+        }
+    }
+}
+
+Result<void> TcpListener::wait_acceptable(Deadline deadline) noexcept {
+    return source_.wait_readable(deadline);
+}
+
+void TcpListener::close() noexcept {
+    if (source_.is_open()) {
+        // On a listening socket this ends the listening, though the descriptor stays.
+        (void)syscall::shutdown(source_.fd(), SHUT_RDWR);
+        source_.cancel();
+    }
+}
+
+Result<SocketAddress> TcpListener::local_address() const noexcept {
+    sockaddr_storage address{};
+    socklen_t length = 0;
+    if (auto found = syscall::local_address(source_.fd(), address, length); !found) {
+        return found.error();
+    }
+    return SocketAddress::from_native(address);
+}
+
+}  // namespace coir::net

@@ -1,0 +1,189 @@
+#include "runtime/core.hpp"
+
+#include <algorithm>
+#include <new>
+
+namespace coir::detail {
+
+RuntimeCore::RuntimeCore(const RuntimeOptions& options)
+    : options_(options),
+      slabs_(options.stack_bytes),
+      idle_(options.workers),
+      started_(static_cast<std::ptrdiff_t>(options.workers)) {
+    workers_.reserve(options.workers);
+    for (std::size_t i = 0; i != options.workers; ++i) {
+        workers_.push_back(
+            std::make_unique<Worker>(*this, i, slabs_, options.warm_stacks_per_worker));
+    }
+    std::size_t running = 0;
+    try {
+        for (; running != workers_.size(); ++running) {
+            workers_[running]->start(
+                [](RuntimeCore& core) noexcept { core.started_.count_down(); });
+        }
+    } catch (...) {
+        started_.count_down(static_cast<std::ptrdiff_t>(workers_.size() - running));
+        started_.wait();
+        stop_workers(running);
+        throw;
+    }
+    started_.wait();
+}
+
+RuntimeCore::~RuntimeCore() {
+    stop();
+}
+
+void RuntimeCore::stop() {
+    if (stopped_) {
+        return;
+    }
+    stopping_.store(true, std::memory_order_seq_cst);  // pairs with fiber_finished()
+    for (;;) {
+        const std::uint32_t seen = finish_signal_.load(std::memory_order_acquire);
+        if (all_finished()) {
+            // Nobody inside can spawn any more; whoever comes from outside now is refused, or
+            // counted first and then waited for.
+            closed_.store(true, std::memory_order_seq_cst);
+            if (all_finished()) {
+                break;
+            }
+            continue;
+        }
+        finish_signal_.wait(seen, std::memory_order_acquire);
+    }
+    stopped_ = true;
+    stop_workers(workers_.size());
+}
+
+void RuntimeCore::stop_workers(std::size_t count) noexcept {
+    for (std::size_t i = 0; i != count; ++i) {
+        workers_[i]->request_stop();
+    }
+    for (std::size_t i = 0; i != count; ++i) {
+        workers_[i]->join();
+    }
+}
+
+bool RuntimeCore::all_finished() const noexcept {
+    // All ends first, then all starts: if they are equal, they were equal in between.
+    std::uint64_t finished = discarded_.load(std::memory_order_seq_cst);
+    for (const auto& worker : workers_) {
+        finished += worker->finished.load(std::memory_order_seq_cst);
+    }
+    std::uint64_t spawned = foreign_spawns_.load(std::memory_order_seq_cst);
+    for (const auto& worker : workers_) {
+        spawned += worker->spawned.load(std::memory_order_seq_cst);
+    }
+    return spawned == finished;
+}
+
+bool RuntimeCore::count_foreign_spawn() noexcept {
+    foreign_spawns_.fetch_add(1, std::memory_order_seq_cst);
+    if (closed_.load(std::memory_order_seq_cst)) {
+        foreign_spawns_.fetch_sub(1, std::memory_order_seq_cst);
+        return false;
+    }
+    return true;
+}
+
+void RuntimeCore::discard_spawn() noexcept {
+    discarded_.fetch_add(1, std::memory_order_seq_cst);
+    tell_stop();
+}
+
+void RuntimeCore::fiber_finished(Worker& worker) noexcept {
+    worker.finished.fetch_add(1, std::memory_order_seq_cst);
+    tell_stop();
+}
+
+void RuntimeCore::tell_stop() noexcept {
+    if (stopping_.load(std::memory_order_seq_cst)) {  // pairs with stop()
+        finish_signal_.fetch_add(1, std::memory_order_release);
+        finish_signal_.notify_all();
+    }
+}
+
+Worker& RuntimeCore::next_worker() noexcept {
+    return *workers_[next_worker_.fetch_add(1, std::memory_order_relaxed) % workers_.size()];
+}
+
+StackSlabs& RuntimeCore::slabs_of(std::size_t bytes) {
+    const std::lock_guard lock(odd_slabs_mutex_);
+    auto& slabs = odd_slabs_[bytes];
+    if (slabs == nullptr) {
+        slabs = std::make_unique<StackSlabs>(bytes);
+    }
+    return *slabs;
+}
+
+StackRegion RuntimeCore::take_stack(Worker* worker, std::size_t bytes, std::error_code& error) {
+    // To whole pages, as the slabs do, so that a stack finds its way back.
+    constexpr std::size_t kPage = 4096;
+    const std::size_t wanted = (std::max(bytes, 4 * kPage) + kPage - 1) / kPage * kPage;
+    if (bytes != 0 && wanted != slabs_.usable_bytes()) {
+        return slabs_of(wanted).take(error);
+    }
+    return worker != nullptr ? worker->stacks().take(error) : slabs_.take(error);
+}
+
+void RuntimeCore::give_back_stack(StackRegion region) noexcept {
+    forget_stack(region.bottom(), region.usable_bytes);
+    if (region.usable_bytes != slabs_.usable_bytes()) {
+        slabs_of(region.usable_bytes).give_back(&region, 1);
+        return;
+    }
+    Worker* const worker = Worker::current();
+    if (worker != nullptr && &worker->core() == this) {
+        worker->stacks().give_back(region);
+    } else {
+        slabs_.give_back(&region, 1);
+    }
+}
+
+RuntimeStats RuntimeCore::stats() const noexcept {
+    RuntimeStats stats;
+    for (const auto& worker : workers_) {
+        stats.finished += worker->finished.load(std::memory_order_relaxed);
+    }
+    stats.spawned = foreign_spawns_.load(std::memory_order_relaxed) -
+                    discarded_.load(std::memory_order_relaxed);
+    for (const auto& worker : workers_) {
+        stats.spawned += worker->spawned.load(std::memory_order_relaxed);
+        stats.migrations += worker->migrations.load(std::memory_order_relaxed);
+        stats.polls += worker->poller().polls();
+        stats.switches += worker->scheduler().picks();
+        stats.steals += worker->scheduler().steals();
+        stats.wakeups += worker->scheduler().wakeups();
+    }
+    return stats;
+}
+
+}  // namespace coir::detail
+
+namespace coir {
+
+Runtime::Runtime(RuntimeOptions options) {
+    if (options.workers == 0) {
+        options.workers = usable_cpus();
+    }
+    core_ = std::make_shared<detail::RuntimeCore>(options);
+}
+
+Runtime::~Runtime() {
+    stop();
+}
+
+void Runtime::stop() {
+    core_->stop();
+}
+
+std::size_t Runtime::workers() const noexcept {
+    return core_->worker_count();
+}
+
+RuntimeStats Runtime::stats() const noexcept {
+    return core_->stats();
+}
+
+}  // namespace coir

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <latch>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "coir/runtime/runtime.hpp"
+#include "runtime/idle_workers.hpp"
+#include "runtime/stack_pool.hpp"
+#include "runtime/worker.hpp"
+
+namespace coir::detail {
+
+/// What a Runtime hides: its workers and what they share.
+class RuntimeCore final {
+public:
+    explicit RuntimeCore(const RuntimeOptions& options);
+    ~RuntimeCore();
+    RuntimeCore(const RuntimeCore&) = delete;
+    RuntimeCore& operator=(const RuntimeCore&) = delete;
+
+    void stop();
+    [[nodiscard]] RuntimeStats stats() const noexcept;
+
+    /// Any thread that is no worker starts fibers through here. False after stop().
+    [[nodiscard]] bool count_foreign_spawn() noexcept;
+    /// A fiber that was counted will never run.
+    void discard_spawn() noexcept;
+    void fiber_finished(Worker& worker) noexcept;
+
+    /// A stack for a fiber; `worker` is null on a thread that is no worker of this runtime.
+    [[nodiscard]] StackRegion take_stack(Worker* worker, std::size_t bytes, std::error_code& error);
+    void give_back_stack(StackRegion region) noexcept;
+
+    [[nodiscard]] Worker& worker(std::size_t index) noexcept { return *workers_[index]; }
+    [[nodiscard]] std::size_t worker_count() const noexcept { return workers_.size(); }
+    /// The worker for the next fiber that comes from outside.
+    [[nodiscard]] Worker& next_worker() noexcept;
+    [[nodiscard]] IdleWorkers& idle() noexcept { return idle_; }
+    [[nodiscard]] std::uint64_t next_fiber_id() noexcept {
+        return last_id_.fetch_add(1, std::memory_order_relaxed) + 1;
+    }
+
+private:
+    void tell_stop() noexcept;
+    [[nodiscard]] bool all_finished() const noexcept;
+    void stop_workers(std::size_t count) noexcept;
+    [[nodiscard]] StackSlabs& slabs_of(std::size_t bytes);
+
+    const RuntimeOptions options_;
+    StackSlabs slabs_;
+    std::mutex odd_slabs_mutex_;
+    std::map<std::size_t, std::unique_ptr<StackSlabs>> odd_slabs_;  // fibers with a size of their own
+    IdleWorkers idle_;
+    std::vector<std::unique_ptr<Worker>> workers_;  // complete before the first thread starts
+    std::latch started_;
+    std::atomic<std::size_t> next_worker_{0};
+    std::atomic<std::uint64_t> last_id_{0};
+    std::atomic<std::uint64_t> foreign_spawns_{0};
+    std::atomic<std::uint64_t> discarded_{0};
+    std::atomic<bool> closed_{false};    // no more spawns from outside
+    std::atomic<bool> stopping_{false};  // finishing fibers tell stop()
+    std::atomic<std::uint32_t> finish_signal_{0};
+    bool stopped_ = false;
+};
+
+}  // namespace coir::detail

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <boost/fiber/context.hpp>
+#include <boost/fiber/detail/spinlock.hpp>
+#include <boost/fiber/properties.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <source_location>
+#include <string_view>
+
+#include "coir/runtime/spawn.hpp"
+#include "runtime/fiber_switch.hpp"
+#include "runtime/stack_pool.hpp"
+
+namespace coir::detail {
+
+class RuntimeCore;
+
+/// What we add to a Boost fiber.
+///
+/// Lies at the top of the fiber's own stack, above Boost's context, so that a spawn allocates
+/// nothing else; that is why deleting it frees nothing.
+class FiberControl final : public boost::fibers::fiber_properties {
+public:
+    explicit FiberControl(boost::fibers::context* context = nullptr) noexcept
+        : fiber_properties(context) {}
+    ~FiberControl() override { retire_fiber(switch_state); }
+
+    static void operator delete(void*) noexcept {}
+    static void* operator new(std::size_t, void* place) noexcept { return place; }
+
+    [[nodiscard]] boost::fibers::context* context() const noexcept { return ctx_; }
+    void set_name(std::string_view name) noexcept {
+        const std::size_t length = name.size() < sizeof name_ ? name.size() : sizeof name_ - 1;
+        if (length != 0) {
+            std::memcpy(name_, name.data(), length);
+        }
+        name_[length] = '\0';
+    }
+    [[nodiscard]] std::string_view name() const noexcept { return name_; }
+
+    RuntimeCore* core = nullptr;
+    FiberEntry entry = nullptr;
+    void* storage = nullptr;
+    StackRegion stack;
+    std::uint64_t id = 0;
+    int worker = -1;  // where it starts; -1: anywhere
+    bool pinned = false;
+    std::source_location site;
+
+    // Held from before the fiber makes itself known to a waker until it has left its stack, so that
+    // another thread which adopts it cannot run it too early. Released by Boost after the switch.
+    boost::fibers::detail::spinlock parking;
+
+    SwitchState switch_state;
+
+private:
+    char name_[24] = {};
+};
+
+[[nodiscard]] inline FiberControl& control_of(boost::fibers::context& context) noexcept {
+    return *static_cast<FiberControl*>(context.get_properties());
+}
+
+}  // namespace coir::detail

@@ -1,0 +1,143 @@
+#include "coir/runtime/io_source.hpp"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "coir/base/syscall.hpp"
+#include "runtime/io_state.hpp"
+#include "runtime/worker.hpp"
+
+namespace coir {
+
+using detail::IoState;
+
+namespace {
+
+/// A plain thread waits in short turns, so that it sees a cancel().
+Result<void> wait_on_thread(int fd, short events, const std::atomic<bool>& canceled,
+                            Deadline deadline) noexcept {
+    using namespace std::chrono;
+    constexpr milliseconds kTurn{50};
+    for (;;) {
+        if (canceled.load(std::memory_order_acquire)) {
+            return std::errc::operation_canceled;
+        }
+        auto turn = kTurn;
+        if (!deadline.is_never()) {
+            const auto left = deadline.time_point() - Deadline::Clock::now();
+            turn = std::clamp(ceil<milliseconds>(left), milliseconds::zero(), kTurn);
+        }
+        pollfd entry{fd, events, 0};
+        const int count = ::poll(&entry, 1, static_cast<int>(turn.count()));
+        if (count > 0) {
+            return {};
+        }
+        if (count < 0) {
+            if (const auto error = syscall::last_error(); error != std::errc::interrupted) {
+                return error;
+            }
+        }
+        if (deadline.has_passed(Deadline::Clock::now())) {
+            return std::errc::timed_out;
+        }
+    }
+}
+
+}  // namespace
+
+IoSource::IoSource(IoSource&& other) noexcept
+    : fd_(std::move(other.fd_)), state_(other.state_.exchange(nullptr)) {}
+
+IoSource& IoSource::operator=(IoSource&& other) noexcept {
+    if (this != &other) {
+        this->~IoSource();
+        ::new (this) IoSource(std::move(other));
+    }
+    return *this;
+}
+
+IoSource::~IoSource() {
+    fd_.reset();  // takes it out of its epoll as well
+    if (IoState* const state = state_.load(std::memory_order_acquire)) {
+        IoState::recycle(state);
+    }
+}
+
+IoState* IoSource::state() noexcept {
+    IoState* state = state_.load(std::memory_order_acquire);
+    if (state != nullptr) {
+        return state;
+    }
+    IoState* const fresh = IoState::acquire();
+    if (fresh == nullptr || state_.compare_exchange_strong(state, fresh)) {
+        return fresh;
+    }
+    IoState::recycle(fresh);  // the other direction's fiber was faster
+    return state;
+}
+
+Result<void> IoSource::wait(int direction, Deadline deadline) noexcept {
+    IoState* const state = this->state();
+    if (state == nullptr) {
+        return std::errc::not_enough_memory;
+    }
+    detail::Worker* const worker = detail::Worker::current();
+    if (worker == nullptr) {
+        return wait_on_thread(fd_.get(), direction == IoState::reading ? POLLIN : POLLOUT,
+                              state->canceled, deadline);
+    }
+    if (state->canceled.load(std::memory_order_acquire)) {
+        return std::errc::operation_canceled;
+    }
+    if (state->hung_up.load(std::memory_order_acquire)) {
+        return {};  // no edge will come any more; the read or write will say what happened
+    }
+    bool moved = false;
+    if (auto watched = worker->poller().watch(
+            fd_.get(), *state, static_cast<IoState::Direction>(direction), moved);
+        !watched) {
+        return watched;
+    }
+    if (moved) {
+        detail::Worker::count(worker->migrations);
+    }
+    switch (detail::park(*worker, state->slots[direction], deadline)) {
+        case detail::WakeReason::ready: return {};
+        case detail::WakeReason::timed_out: return std::errc::timed_out;
+        case detail::WakeReason::canceled: break;
+    }
+    return std::errc::operation_canceled;
+}
+
+Result<void> IoSource::wait_readable(Deadline deadline) noexcept {
+    return wait(IoState::reading, deadline);
+}
+
+Result<void> IoSource::wait_writable(Deadline deadline) noexcept {
+    return wait(IoState::writing, deadline);
+}
+
+void IoSource::cancel() noexcept {
+    IoState* const state = this->state();
+    if (state == nullptr) {
+        return;
+    }
+    state->canceled.store(true, std::memory_order_release);
+    for (auto& slot : state->slots) {
+        // Closed for good: exchange, because claim() leaves a closed slot alone.
+        const std::uintptr_t held =
+            slot.exchange(detail::kSlotClosed, std::memory_order_acq_rel);
+        if (detail::holds_waiter(held)) {
+            detail::wake(*reinterpret_cast<detail::Waiter*>(held), detail::WakeReason::canceled);
+        }
+    }
+}
+
+bool IoSource::is_canceled() const noexcept {
+    const IoState* const state = state_.load(std::memory_order_acquire);
+    return state != nullptr && state->canceled.load(std::memory_order_acquire);
+}
+
+}  // namespace coir

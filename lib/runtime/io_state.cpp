@@ -1,0 +1,94 @@
+#include "runtime/io_state.hpp"
+
+#include <memory>
+#include <mutex>
+#include <new>
+#include <vector>
+
+namespace coir::detail {
+namespace {
+
+// User-space addresses have 47 bits on x86-64 and 48 on AArch64 Linux: the top 16 are free.
+constexpr int kAddressBits = 48;
+constexpr std::uint64_t kAddressMask = (std::uint64_t{1} << kAddressBits) - 1;
+
+/// Free states of the whole process. It is an allocator, so it is process-wide: an IoSource can
+/// outlive the runtime in which it was first used.
+class FreeStates final {
+public:
+    IoState* take() noexcept {
+        const std::lock_guard lock(mutex_);
+        if (first_ == nullptr && !grow()) {
+            return nullptr;
+        }
+        IoState* const state = first_;
+        first_ = state->next_free;
+        return state;
+    }
+    void give_back(IoState* state) noexcept {
+        const std::lock_guard lock(mutex_);
+        state->next_free = first_;
+        first_ = state;
+    }
+
+private:
+    static constexpr std::size_t kBlock = 64;
+
+    bool grow() noexcept {
+        try {
+            blocks_.push_back(std::make_unique<IoState[]>(kBlock));
+        } catch (const std::bad_alloc&) {
+            return false;
+        }
+        for (std::size_t i = 0; i != kBlock; ++i) {
+            IoState& state = blocks_.back()[i];
+            state.next_free = first_;
+            first_ = &state;
+        }
+        return true;
+    }
+
+    std::mutex mutex_;
+    IoState* first_ = nullptr;
+    std::vector<std::unique_ptr<IoState[]>> blocks_;
+};
+
+FreeStates& free_states() noexcept {
+    // Never destroyed: a static IoSource may be destroyed after it.
+    static FreeStates* const instance = new FreeStates;
+    return *instance;
+}
+
+}  // namespace
+
+IoState* IoState::acquire() noexcept {
+    return free_states().take();
+}
+
+void IoState::recycle(IoState* state) noexcept {
+    state->generation.fetch_add(1, std::memory_order_release);  // pairs with from_tag()
+    for (auto& slot : state->slots) {
+        slot.store(kSlotEmpty, std::memory_order_relaxed);
+    }
+    state->hung_up.store(false, std::memory_order_relaxed);
+    state->canceled.store(false, std::memory_order_relaxed);
+    state->poller.store(0, std::memory_order_relaxed);
+    state->interest.store(0, std::memory_order_relaxed);
+    state->epoll_fd = -1;
+    state->waits_abroad.store(0, std::memory_order_relaxed);
+    free_states().give_back(state);
+}
+
+std::uint64_t IoState::tag() const noexcept {
+    return reinterpret_cast<std::uintptr_t>(this) |
+           std::uint64_t{generation.load(std::memory_order_relaxed)} << kAddressBits;
+}
+
+IoState* IoState::from_tag(std::uint64_t tag) noexcept {
+    auto* const state = reinterpret_cast<IoState*>(tag & kAddressMask);
+    const auto generation = static_cast<std::uint16_t>(tag >> kAddressBits);
+    // pairs with the release in recycle()
+    return state->generation.load(std::memory_order_acquire) == generation ? state : nullptr;
+}
+
+}  // namespace coir::detail

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "runtime/waiter.hpp"
+
+namespace coir::detail {
+
+/// What pollers and fibers share about one descriptor.
+///
+/// The memory of an IoState is never given back to the allocator, only reused, and the kernel's
+/// event data carries its generation: an event that a poller still holds for a closed descriptor is
+/// recognised as stale, and touching it is safe.
+class IoState final {
+public:
+    enum Direction : int { reading = 0, writing = 1 };
+
+    /// One slot for the reading and one for the writing fiber; see waiter.hpp.
+    std::atomic<std::uintptr_t> slots[2] = {kSlotEmpty, kSlotEmpty};
+    /// The peer has hung up or the socket has failed. Edge-triggered epoll says so once, so it stays.
+    std::atomic<bool> hung_up{false};
+    std::atomic<bool> canceled{false};
+    std::atomic<std::uint16_t> generation{0};
+
+    // Where the descriptor is registered: 0 is nowhere, else the number of a poller. Written under
+    // `moving` by a fiber that is about to wait.
+    std::atomic<std::uint64_t> poller{0};
+    std::atomic<std::uint32_t> interest{0};
+    std::atomic_flag moving;
+    int epoll_fd = -1;  // of that poller; under `moving`
+    // Waits in a row on another worker than the one that polls.
+    std::atomic<std::uint8_t> waits_abroad{0};
+
+    IoState* next_free = nullptr;
+
+    [[nodiscard]] static IoState* acquire() noexcept;
+    /// Requires: no fiber waits, and the descriptor is closed or about to be.
+    static void recycle(IoState* state) noexcept;
+
+    /// The kernel's event data: address and generation in one word.
+    [[nodiscard]] std::uint64_t tag() const noexcept;
+    /// The state behind an event, or null if the event is for an earlier owner of its memory.
+    [[nodiscard]] static IoState* from_tag(std::uint64_t tag) noexcept;
+};
+
+}  // namespace coir::detail

@@ -1,0 +1,199 @@
+#include "runtime/poller.hpp"
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <ctime>
+#include <limits>
+
+#include "coir/base/assert.hpp"
+#include "coir/base/syscall.hpp"
+
+namespace coir::detail {
+namespace {
+
+constexpr std::uint64_t kInterruptTag = 0;  // no IoState has a null address
+
+// A fiber may be stolen for one burst and be back home for the next: moving its descriptor each time
+// would cost two system calls a request. The second wait abroad in a row says that it has settled.
+constexpr std::uint8_t kSettledAfter = 2;
+
+std::uint64_t next_number() noexcept {
+    static std::atomic<std::uint64_t> last{0};
+    return last.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
+constexpr std::uint32_t interest_of(IoState::Direction direction) noexcept {
+    return direction == IoState::reading ? EPOLLIN | EPOLLRDHUP : EPOLLOUT;
+}
+
+}  // namespace
+
+Poller::Poller() : number_(next_number()) {
+    epoll_.reset(::epoll_create1(EPOLL_CLOEXEC));
+    if (!epoll_) {
+        throw std::system_error(syscall::last_error(), "epoll_create1");
+    }
+    event_.reset(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+    if (!event_) {
+        throw std::system_error(syscall::last_error(), "eventfd");
+    }
+    // Level-triggered: another worker that looks here must not use the event up.
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.u64 = kInterruptTag;
+    if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, event_.get(), &event) < 0) {
+        throw std::system_error(syscall::last_error(), "epoll_ctl");
+    }
+}
+
+void Poller::wait(Deadline::Clock::time_point until, ReadyList& ready) noexcept {
+    using Clock = Deadline::Clock;
+    polls_.store(polls_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    auto left = Clock::duration::zero();
+    if (until != Clock::time_point::min()) {
+        left = until == Clock::time_point::max() ? Clock::duration::max() : until - Clock::now();
+    }
+    int count = -1;
+    if (left <= Clock::duration::zero()) {
+        count = ::epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), 0);
+    } else if (left == Clock::duration::max()) {
+        count = ::epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), -1);
+    } else {
+        if (has_pwait2_) {
+            const auto seconds = std::chrono::floor<std::chrono::seconds>(left);
+            const timespec timeout{static_cast<time_t>(seconds.count()),
+                                   static_cast<long>((left - seconds).count())};
+            count = ::epoll_pwait2(epoll_.get(), events_.data(), static_cast<int>(events_.size()),
+                                   &timeout, nullptr);
+            // Linux before 5.11, and sandboxes that do not know the call.
+            const std::error_code error = count < 0 ? syscall::last_error() : std::error_code{};
+            has_pwait2_ = error != std::errc::function_not_supported &&
+                          error != std::errc::operation_not_permitted;
+        }
+        if (!has_pwait2_) {
+            const auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(left).count();
+            count = ::epoll_wait(
+                epoll_.get(), events_.data(), static_cast<int>(events_.size()),
+                static_cast<int>(std::min<std::int64_t>(milliseconds,
+                                                        std::numeric_limits<int>::max())));
+        }
+    }
+    if (count > 0) {  // an error is EINTR: look again later
+        deliver({events_.data(), static_cast<std::size_t>(count)}, ready);
+        for (int i = 0; i != count; ++i) {
+            if (events_[static_cast<std::size_t>(i)].data.u64 == kInterruptTag) {
+                std::uint64_t value = 0;
+                (void)syscall::read(event_.get(), std::as_writable_bytes(std::span(&value, 1)));
+            }
+        }
+    }
+}
+
+void Poller::look(ReadyList& ready) noexcept {
+    std::array<epoll_event, 32> events;
+    const int count =
+        ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), 0);
+    if (count > 0) {
+        deliver({events.data(), static_cast<std::size_t>(count)}, ready);
+    }
+}
+
+void Poller::deliver(std::span<const epoll_event> events, ReadyList& ready) noexcept {
+    for (const epoll_event& event : events) {
+        if (event.data.u64 == kInterruptTag) {
+            continue;
+        }
+        IoState* const state = IoState::from_tag(event.data.u64);
+        if (state == nullptr) {
+            continue;
+        }
+        std::uint32_t bits = event.events;
+        if ((bits & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
+            state->hung_up.store(true, std::memory_order_release);  // pairs with IoSource::wait()
+            bits |= EPOLLIN;
+        }
+        if ((bits & (EPOLLHUP | EPOLLERR)) != 0) {
+            bits |= EPOLLOUT;
+        }
+        if ((bits & EPOLLIN) != 0) {
+            if (Waiter* waiter =
+                    claim(state->slots[IoState::reading], kSlotEmpty, kSlotReady)) {
+                ready.add(*waiter);
+            }
+        }
+        if ((bits & EPOLLOUT) != 0) {
+            if (Waiter* waiter =
+                    claim(state->slots[IoState::writing], kSlotEmpty, kSlotReady)) {
+                ready.add(*waiter);
+            }
+        }
+    }
+}
+
+void Poller::interrupt() noexcept {
+    const std::uint64_t one = 1;
+    (void)syscall::write(event_.get(), std::as_bytes(std::span(&one, 1)));
+}
+
+Result<void> Poller::watch(int fd, IoState& state, IoState::Direction direction,
+                           bool& moved) noexcept {
+    const std::uint32_t wanted = interest_of(direction);
+    if (state.poller.load(std::memory_order_acquire) == number_ &&
+        (state.interest.load(std::memory_order_relaxed) & wanted) != 0) {
+        if (state.waits_abroad.load(std::memory_order_relaxed) != 0) {
+            state.waits_abroad.store(0, std::memory_order_relaxed);
+        }
+        return {};
+    }
+    // The other direction's fiber may come here at the same time, from another thread.
+    while (state.moving.test_and_set(std::memory_order_acquire)) {
+    }
+    const Result<void> registered = register_here(fd, state, direction, wanted, moved);
+    state.moving.clear(std::memory_order_release);
+    return registered;
+}
+
+Result<void> Poller::register_here(int fd, IoState& state, IoState::Direction direction,
+                                   std::uint32_t wanted, bool& moved) noexcept {
+    const std::uint64_t home = state.poller.load(std::memory_order_relaxed);
+    const std::uint32_t interest = state.interest.load(std::memory_order_relaxed);
+    const bool other_waits =
+        holds_waiter(state.slots[1 - direction].load(std::memory_order_acquire));
+    if (home != 0 && home != number_ && (interest & wanted) != 0) {
+        const auto waits = static_cast<std::uint8_t>(
+            state.waits_abroad.load(std::memory_order_relaxed) + 1);
+        if (other_waits || waits < kSettledAfter) {
+            state.waits_abroad.store(other_waits ? 0 : waits, std::memory_order_relaxed);
+            return {};  // the poller that has it will wake us, and take us home
+        }
+    }
+    epoll_event event{};
+    event.events = interest | wanted | EPOLLET;
+    event.data.u64 = state.tag();
+    const bool stays = home == number_ || (home != 0 && other_waits);
+    // ADD and MOD report what is ready now as a new edge, so nothing is lost in between.
+    if (stays) {
+        if (::epoll_ctl(state.epoll_fd, EPOLL_CTL_MOD, fd, &event) < 0) {
+            return syscall::last_error();
+        }
+    } else {
+        if (home != 0) {
+            // The old poller may be gone with its runtime; then there is nothing to delete.
+            (void)::epoll_ctl(state.epoll_fd, EPOLL_CTL_DEL, fd, nullptr);
+            moved = true;
+        }
+        if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) < 0) {
+            state.poller.store(0, std::memory_order_release);
+            return syscall::last_error();
+        }
+        state.epoll_fd = epoll_.get();
+        state.poller.store(number_, std::memory_order_release);
+    }
+    state.interest.store(interest | wanted, std::memory_order_relaxed);
+    state.waits_abroad.store(0, std::memory_order_relaxed);
+    return {};
+}
+
+}  // namespace coir::detail

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <sys/epoll.h>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "coir/base/deadline.hpp"
+#include "coir/base/result.hpp"
+#include "coir/base/unique_fd.hpp"
+#include "runtime/io_state.hpp"
+
+namespace coir::detail {
+
+/// The waiters that one poll found ready, with their wake reason set. Each must be woken.
+class ReadyList final {
+public:
+    static constexpr std::size_t kMaxEvents = 256;
+
+    void clear() noexcept { size_ = 0; }
+    void add(Waiter& waiter) noexcept { waiters_[size_++] = &waiter; }
+    [[nodiscard]] std::span<Waiter* const> waiters() const noexcept {
+        return {waiters_.data(), size_};
+    }
+
+private:
+    std::array<Waiter*, 2 * kMaxEvents> waiters_;  // an event can end a read and a write
+    std::size_t size_ = 0;
+};
+
+/// Turns kernel events into ready fibers; one per worker. The only door to epoll.
+class Poller final {
+public:
+    /// Errors: std::system_error where the kernel refuses an epoll or an eventfd.
+    Poller();
+
+    /// Waits until something is ready, `until` passes or interrupt() is called, and adds what is
+    /// ready to `ready`. A time that has passed only looks. Threads: its worker.
+    void wait(Deadline::Clock::time_point until, ReadyList& ready) noexcept;
+    /// Only looks. Threads: any, with a ReadyList and an event array of its own: an idle worker does
+    /// this for one that is busy.
+    void look(ReadyList& ready) noexcept;
+
+    /// Ends a wait(). Cost: one system call. Threads: any.
+    void interrupt() noexcept;
+
+    /// Registers the descriptor here, and takes it from the poller where it was, so that an edge in
+    /// `direction` is reported. Nothing to do in the usual case that it is registered already.
+    /// Threads: the fiber that is about to wait in `direction`.
+    [[nodiscard]] Result<void> watch(int fd, IoState& state, IoState::Direction direction,
+                                     bool& moved) noexcept;
+
+    [[nodiscard]] std::uint64_t polls() const noexcept {
+        return polls_.load(std::memory_order_relaxed);
+    }
+
+private:
+    [[nodiscard]] Result<void> register_here(int fd, IoState& state, IoState::Direction direction,
+                                             std::uint32_t wanted, bool& moved) noexcept;
+    void deliver(std::span<const epoll_event> events, ReadyList& ready) noexcept;
+
+    // Never reused, unlike the descriptor: an IoSource can outlive the runtime it was used in.
+    const std::uint64_t number_;
+    UniqueFd epoll_;
+    UniqueFd event_;
+    std::atomic<std::uint64_t> polls_{0};
+    bool has_pwait2_ = true;
+    std::array<epoll_event, ReadyList::kMaxEvents> events_;
+};
+
+}  // namespace coir::detail

@@ -1,0 +1,322 @@
+#include "runtime/scheduler.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "coir/base/assert.hpp"
+#include "runtime/core.hpp"
+#include "runtime/worker.hpp"
+
+namespace coir::detail {
+namespace {
+
+using namespace std::chrono_literals;
+using boost::fibers::context;
+
+// As in Go's and userver's schedulers: a prime, so that it does not beat with what a program repeats.
+constexpr std::uint32_t kPollPicks = 61;
+// This many fibers in the queue are worth a thief's wake-up at once...
+constexpr std::size_t kSurplusNow = 8;
+// ...and fewer if they have waited this long: less than a thief needs to wake and warm its caches.
+constexpr auto kSurplusPatience = 50us;
+// A watcher sleeps this long, so a worker that hangs on one fiber is noticed within twice the time.
+constexpr auto kWatchInterval = 2ms;
+// Rounds without any activity before a watcher goes to sleep for good.
+constexpr int kQuietRounds = 5;
+constexpr std::size_t kStealBatch = 64;
+
+}  // namespace
+
+Scheduler::Scheduler(Worker& worker)
+    : worker_(worker),
+      idle_(worker.core().idle()),
+      boost_(*context::active()->get_scheduler()),
+      exceptions_(thread_exception_state()),
+      alone_(worker.core().worker_count() == 1),
+      main_(context::active()),
+      running_(main_),
+      picks_seen_(worker.core().worker_count()) {}
+
+void Scheduler::awakened(context* ready) noexcept {
+    if (ready->is_context(boost::fibers::type::dispatcher_context)) {
+        if (dispatcher_ == nullptr) {
+            dispatcher_ = ready;
+            worker_.equip_dispatcher(*ready);
+        }
+        dispatcher_ready_ = true;
+        return;
+    }
+    push(*ready);
+}
+
+void Scheduler::push(context& ready) noexcept {
+    if (ready.is_context(boost::fibers::type::main_context) || control_of(ready).pinned) {
+        ready.ready_link(pinned_);
+        return;
+    }
+    ready_.push(&ready);
+    if (!alone_ && idle_.someone_could_help() && ready_.size() >= kSurplusNow) {
+        share_surplus();
+    }
+}
+
+// Uninstrumented, as leave_for(): between its entry and its exit the thread changes stacks.
+__attribute__((no_sanitize("thread"))) context* Scheduler::pick_next() noexcept {
+    context* const next_context = next();
+    if (next_context != nullptr && next_context != running_) {
+        context* const left = std::exchange(running_, next_context);
+        leave_for(control_of(*left).switch_state, control_of(*next_context).switch_state,
+                  exceptions_);
+    }
+    return next_context;
+}
+
+context* Scheduler::next() noexcept {
+    picks_.store(picks_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    if (is_poll_due()) {
+        if (!on_dispatcher()) {
+            return take_dispatcher();
+        }
+        (void)poll(Clock::time_point::min());
+    }
+    context* const ready = take_ready();
+    if (ready == nullptr) {
+        return on_dispatcher() ? nullptr : take_dispatcher();
+    }
+    if (!alone_) {
+        share_surplus();
+    }
+    return ready;
+}
+
+context* Scheduler::take_dispatcher() noexcept {
+    COIR_ASSERT(dispatcher_ready_);
+    dispatcher_ready_ = false;
+    return dispatcher_;
+}
+
+context* Scheduler::take_ready() noexcept {
+    // In turns, so that neither kind can starve the other.
+    const bool pinned_first = (picks_since_poll_ & 1) != 0;
+    context* ready = nullptr;
+    if (pinned_first || (ready = ready_.pop()) == nullptr) {
+        if (!pinned_.empty()) {
+            ready = &pinned_.front();
+            pinned_.pop_front();
+        } else if (pinned_first) {
+            ready = ready_.pop();
+        }
+    }
+    if (ready != nullptr && ready->get_scheduler() != &boost_) {
+        // Boost counts the fibers of a scheduler in a list; a fiber that any thread may adopt must
+        // not be in one. Nobody needs it: the runtime counts fibers itself.
+        boost_.attach_worker_context(ready);
+        ready->worker_unlink();
+    }
+    return ready;
+}
+
+bool Scheduler::is_poll_due() noexcept {
+    timespec coarse;
+    ::clock_gettime(CLOCK_MONOTONIC_COARSE, &coarse);  // no system call: a few loads
+    return ++picks_since_poll_ >= kPollPicks || coarse.tv_nsec != coarse_nanoseconds_ ||
+           coarse.tv_sec != coarse_seconds_;
+}
+
+bool Scheduler::nothing_waits() noexcept {
+    return !is_poll_due() && ready_.empty() && pinned_.empty();
+}
+
+bool Scheduler::has_ready_fibers() const noexcept {
+    return dispatcher_ready_ || !ready_.empty() || !pinned_.empty();
+}
+
+bool Scheduler::poll(Clock::time_point until) noexcept {
+    ReadyList& ready = worker_.ready_list();
+    ready.clear();
+    worker_.poller().wait(until, ready);
+    timespec coarse;
+    ::clock_gettime(CLOCK_MONOTONIC_COARSE, &coarse);
+    coarse_seconds_ = coarse.tv_sec;
+    coarse_nanoseconds_ = coarse.tv_nsec;
+    picks_since_poll_ = 0;
+    for (Waiter* waiter : ready.waiters()) {
+        wake(*waiter, WakeReason::ready);
+    }
+    if (worker_.next_timer() != Clock::time_point::max()) {
+        worker_.expire_timers(Clock::now());
+    }
+    return !ready.waiters().empty();
+}
+
+void Scheduler::notify() noexcept {
+    const State before = state_.exchange(State::notified, std::memory_order_seq_cst);
+    if (before == State::sleeping) {
+        Worker::count(wakeups_);
+        worker_.poller().interrupt();
+    }
+    if (finishing_ && on_dispatcher() && Worker::current() == &worker_) {
+        // The one switch that does not come through pick_next(): when Boost's scheduler is
+        // destroyed, its dispatcher says this and then returns to the thread's own stack.
+        context* const left = running_;
+        running_ = main_;
+        leave_for(control_of(*left).switch_state, control_of(*main_).switch_state, exceptions_);
+    }
+}
+
+void Scheduler::wake_worker(int worker) noexcept {
+    worker_.core().worker(static_cast<std::size_t>(worker)).scheduler().notify();
+}
+
+void Scheduler::share_surplus() noexcept {
+    if (!idle_.someone_could_help()) {
+        surplus_since_ = {};
+        return;
+    }
+    const std::size_t surplus = ready_.size();
+    if (surplus == 0) {
+        surplus_since_ = {};
+        return;
+    }
+    if (surplus < kSurplusNow) {
+        const auto now = Clock::now();
+        if (surplus_since_ == Clock::time_point{}) {
+            surplus_since_ = now;
+        }
+        if (now - surplus_since_ < kSurplusPatience) {
+            return;
+        }
+    }
+    surplus_since_ = {};
+    if (const int sleeper = idle_.offer_surplus(worker_.index()); sleeper >= 0) {
+        wake_worker(sleeper);
+    }
+}
+
+bool Scheduler::rob(std::size_t victim) noexcept {
+    std::array<context*, kStealBatch> loot;
+    const std::size_t count =
+        worker_.core().worker(victim).scheduler().steal(loot.data(), loot.size());
+    for (std::size_t i = 0; i != count; ++i) {
+        ready_.push(loot[i]);
+    }
+    steals_.store(steals_.load(std::memory_order_relaxed) + count, std::memory_order_relaxed);
+    return count != 0;
+}
+
+bool Scheduler::search() noexcept {
+    for (int victim = idle_.find_surplus(worker_.index()); victim >= 0;
+         victim = idle_.find_surplus(worker_.index())) {
+        const auto index = static_cast<std::size_t>(victim);
+        if (index != worker_.index() && rob(index)) {
+            return true;
+        }
+        idle_.withdraw_surplus(index);
+        // Its owner may have announced more just before that.
+        if (index != worker_.index() && rob(index)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool Scheduler::find_surplus() noexcept {
+    bool found = false;
+    while (!found && idle_.has_surplus() && idle_.begin_search()) {
+        found = search();
+        idle_.end_search();
+    }
+    return found;
+}
+
+void Scheduler::suspend_until(const Clock::time_point& until) noexcept {
+    if (alone_) {
+        State awake = State::running;
+        if (!state_.compare_exchange_strong(awake, State::sleeping, std::memory_order_seq_cst)) {
+            state_.store(State::running, std::memory_order_relaxed);
+            return;  // what was left lies in Boost's remote queue: the dispatcher looks there next
+        }
+        (void)poll(std::min(until, worker_.next_timer()));
+        state_.exchange(State::running, std::memory_order_seq_cst);
+        return;
+    }
+    if (find_surplus()) {
+        return;
+    }
+    if (looks_pay_ >= 0) {
+        const bool paid = poll(Clock::time_point::min());
+        looks_pay_ = std::clamp(looks_pay_ + (paid ? 1 : -1), -2, 1);
+        if (paid) {
+            return;
+        }
+    }
+    sleep(until);
+}
+
+void Scheduler::sleep(Clock::time_point until) noexcept {
+    idle_.enter_sleep(worker_.index());
+    until = std::min(until, worker_.next_timer());
+    watching_ = quiet_rounds_ < kQuietRounds && idle_.become_watcher();
+    if (watching_) {
+        until = std::min(until, Clock::now() + kWatchInterval);
+    }
+    State awake = State::running;
+    bool woken = false;
+    if (state_.compare_exchange_strong(awake, State::sleeping, std::memory_order_seq_cst)) {
+        // pairs with offer_surplus(): either it sees us in the set, or we see its surplus
+        const auto bound = idle_.has_surplus() ? Clock::time_point::min() : until;
+        woken = poll(bound);
+    }
+    state_.exchange(State::running, std::memory_order_seq_cst);
+    const bool claimed = idle_.leave_sleep(worker_.index());
+    if (watching_) {
+        idle_.resign_watcher();
+    }
+    if (claimed) {
+        quiet_rounds_ = 0;
+        if (ready_.empty()) {
+            (void)search();
+        }
+        idle_.end_search();
+    }
+    if (woken) {
+        looks_pay_ = std::min(looks_pay_ + 1, 1);
+        quiet_rounds_ = 0;
+    } else if (watching_ && !claimed) {
+        quiet_rounds_ = watch() ? 0 : quiet_rounds_ + 1;
+    }
+    if (woken) {
+        if (const int sleeper = idle_.replace_watchers(worker_.index()); sleeper >= 0) {
+            wake_worker(sleeper);
+        }
+    }
+}
+
+bool Scheduler::watch() noexcept {
+    bool active = false;
+    for (std::size_t i = 0; i != picks_seen_.size(); ++i) {
+        if (i == worker_.index()) {
+            continue;
+        }
+        Worker& other = worker_.core().worker(i);
+        Scheduler& scheduler = other.scheduler();
+        const std::uint64_t picks = scheduler.picks();
+        const bool moved_on = std::exchange(picks_seen_[i], picks) != picks;
+        active = active || moved_on || !scheduler.sleeps();
+        if (moved_on || scheduler.sleeps()) {
+            continue;
+        }
+        // It has been on one fiber since the last look: serve what is ready there.
+        ReadyList& ready = worker_.ready_list();
+        ready.clear();
+        other.poller().look(ready);
+        for (Waiter* waiter : ready.waiters()) {
+            wake(*waiter, WakeReason::ready);
+            Worker::count(steals_);
+        }
+        (void)rob(i);
+    }
+    return active;
+}
+
+}  // namespace coir::detail

@@ -1,0 +1,127 @@
+#pragma once
+
+#include <atomic>
+#include <boost/fiber/algo/algorithm.hpp>
+#include <boost/fiber/context.hpp>
+#include <boost/fiber/scheduler.hpp>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <ctime>
+#include <vector>
+
+#include "runtime/fiber_control.hpp"
+#include "runtime/fiber_switch.hpp"
+#include "runtime/work_deque.hpp"
+
+namespace coir::detail {
+
+class Worker;
+class IdleWorkers;
+
+/// What one worker runs next, whom it robs and when it sleeps.
+///
+/// Boost.Fiber asks it at every switch. Each scheduler of Boost has a dispatcher fiber of its own,
+/// and only there does this class poll, steal and sleep; every other fiber merely takes the next one
+/// from the queue. The dispatcher runs when the queue is empty, and in between every kPollPicks
+/// picks or as soon as the kernel's coarse clock has moved on (1 to 4 ms), so that ready fibers
+/// cannot starve I/O, timers and fibers woken by other threads.
+///
+/// Threads: its worker, except where said.
+class Scheduler : public boost::fibers::algo::algorithm {
+public:
+    /// Called on the worker's thread.
+    explicit Scheduler(Worker& worker);
+
+    // What Boost asks. `awakened` takes a fiber that is ready, after it has left its stack.
+    void awakened(boost::fibers::context* context) noexcept override;
+    boost::fibers::context* pick_next() noexcept override;
+    bool has_ready_fibers() const noexcept override;
+    void suspend_until(const std::chrono::steady_clock::time_point& until) noexcept override;
+    /// Threads: any. Ends a sleep; no system call if the worker does not sleep.
+    void notify() noexcept override;
+
+    /// Makes a fiber ready here that has left its stack, whichever worker it ran on.
+    void push(boost::fibers::context& context) noexcept;
+    /// Runs the dispatcher's next sleep as the last: the thread is about to end.
+    void finish() noexcept { finishing_ = true; }
+
+    [[nodiscard]] FiberControl& running() const noexcept { return control_of(*running_); }
+    /// Whether a yield would give way to nobody.
+    [[nodiscard]] bool nothing_waits() noexcept;
+
+    [[nodiscard]] boost::fibers::scheduler& boost_scheduler() const noexcept { return boost_; }
+    [[nodiscard]] boost::fibers::context& main_context() const noexcept { return *main_; }
+
+    // For other workers.
+    [[nodiscard]] std::size_t steal(boost::fibers::context** into, std::size_t capacity) noexcept {
+        return ready_.steal(into, capacity);
+    }
+    [[nodiscard]] bool has_surplus() const noexcept { return !ready_.empty(); }
+    [[nodiscard]] bool sleeps() const noexcept {
+        return state_.load(std::memory_order_acquire) == State::sleeping;
+    }
+    [[nodiscard]] std::uint64_t picks() const noexcept {
+        return picks_.load(std::memory_order_relaxed);
+    }
+    [[nodiscard]] std::uint64_t steals() const noexcept {
+        return steals_.load(std::memory_order_relaxed);
+    }
+    [[nodiscard]] std::uint64_t wakeups() const noexcept {
+        return wakeups_.load(std::memory_order_relaxed);
+    }
+
+private:
+    using Clock = std::chrono::steady_clock;
+
+    enum class State : std::uint32_t { running, notified, sleeping };
+
+    [[nodiscard]] boost::fibers::context* next() noexcept;
+    [[nodiscard]] boost::fibers::context* take_dispatcher() noexcept;
+    [[nodiscard]] boost::fibers::context* take_ready() noexcept;
+    [[nodiscard]] bool on_dispatcher() const noexcept { return running_ == dispatcher_; }
+    [[nodiscard]] bool is_poll_due() noexcept;
+    bool poll(Clock::time_point until) noexcept;
+    void share_surplus() noexcept;
+    void wake_worker(int worker) noexcept;
+    [[nodiscard]] bool rob(std::size_t victim) noexcept;
+    [[nodiscard]] bool search() noexcept;
+    bool find_surplus() noexcept;
+    void sleep(Clock::time_point until) noexcept;
+    [[nodiscard]] bool watch() noexcept;
+
+    Worker& worker_;
+    IdleWorkers& idle_;
+    boost::fibers::scheduler& boost_;
+    ExceptionState& exceptions_;
+    const bool alone_;
+    bool finishing_ = false;
+
+    boost::fibers::context* const main_;
+    boost::fibers::context* running_;
+    boost::fibers::context* dispatcher_ = nullptr;
+    bool dispatcher_ready_ = false;
+    WorkDeque<boost::fibers::context> ready_;
+    // Fibers that must not leave: pinned ones and the thread's own context.
+    boost::fibers::scheduler::ready_queue_type pinned_;
+
+    std::uint32_t picks_since_poll_ = 0;
+    std::time_t coarse_seconds_ = 0;
+    long coarse_nanoseconds_ = 0;
+    // Since when surplus has been seen; zero: not yet.
+    Clock::time_point surplus_since_{};
+    // Two-bit predictor: whether to look before sleeping pays.
+    int looks_pay_ = 0;
+    int quiet_rounds_ = 0;
+    bool watching_ = false;
+    std::vector<std::uint64_t> picks_seen_;  // of each worker, at the last watch()
+
+    // running: at work. notified: somebody left something, look before sleeping. sleeping: in
+    // epoll_wait, notify() must write the eventfd.
+    alignas(64) std::atomic<State> state_{State::running};
+    alignas(64) std::atomic<std::uint64_t> picks_{0};
+    std::atomic<std::uint64_t> steals_{0};
+    std::atomic<std::uint64_t> wakeups_{0};
+};
+
+}  // namespace coir::detail

@@ -1,0 +1,132 @@
+#include "coir/runtime/spawn.hpp"
+
+#include "coir/base/error.hpp"
+#include "runtime/core.hpp"
+#include "runtime/fiber_launch.hpp"
+#include "runtime/waiter.hpp"
+
+namespace coir::detail {
+namespace {
+
+constexpr std::size_t kCacheLine = 64;
+
+std::byte* align_down(std::byte* address, std::size_t alignment) noexcept {
+    return address - reinterpret_cast<std::uintptr_t>(address) % alignment;
+}
+
+/// Where a stack's use begins: not at the same page offset for all of them, or the hot lines of all
+/// fibers would fall into the same few cache sets.
+std::size_t colour_of(const StackRegion& stack) noexcept {
+    constexpr std::size_t kColours = 8;
+    constexpr std::size_t kStep = 2 * kCacheLine;
+    const std::uintptr_t number =
+        reinterpret_cast<std::uintptr_t>(stack.top) / (stack.usable_bytes + 4096);
+    return number % kColours * kStep;
+}
+
+}  // namespace
+
+PreparedFiber prepare_fiber(RuntimeCore* core, const SpawnOptions& options,
+                            std::size_t storage_bytes, std::source_location site) {
+    Worker* here = Worker::current();
+    if (core == nullptr) {
+        if (here == nullptr) {
+            throw std::system_error(Errc::not_a_fiber, "coir::spawn");
+        }
+        core = &here->core();
+    } else if (here != nullptr && &here->core() != core) {
+        here = nullptr;
+    }
+    COIR_CHECK(options.worker < static_cast<int>(core->worker_count()));
+    std::error_code error;
+    const StackRegion stack = core->take_stack(here, options.stack_bytes, error);
+    if (!stack) {
+        throw std::system_error(
+            error, "coir::spawn: no memory for a stack (see vm.max_map_count and ulimit -v)");
+    }
+    std::byte* const control_place =
+        align_down(stack.top - colour_of(stack) - sizeof(FiberControl), kCacheLine);
+    std::byte* const storage = align_down(control_place - storage_bytes, kCacheLine);
+    // A callable that leaves the fiber less than three quarters of its stack belongs on the heap.
+    if (storage < stack.bottom() + stack.usable_bytes / 4 * 3) {
+        core->give_back_stack(stack);
+        throw std::system_error(std::make_error_code(std::errc::argument_list_too_long),
+                                "coir::spawn: the callable is too large for the stack");
+    }
+    if (here != nullptr) {
+        here->spawned.fetch_add(1, std::memory_order_seq_cst);
+    } else if (!core->count_foreign_spawn()) {
+        core->give_back_stack(stack);
+        throw std::system_error(Errc::runtime_stopped, "coir::spawn");
+    }
+    auto* const control = ::new (control_place) FiberControl;
+    control->core = core;
+    control->stack = stack;
+    control->storage = storage;
+    control->id = core->next_fiber_id();
+    control->worker = options.worker;
+    control->pinned = options.pinned;
+    control->site = site;
+    control->set_name(options.name);
+    return {control, storage};
+}
+
+void launch_fiber(PreparedFiber prepared, FiberEntry entry) noexcept {
+    auto& control = *static_cast<FiberControl*>(prepared.fiber);
+    control.entry = entry;
+    SwitchState& state = control.switch_state;
+    announce_fiber(state, control.name().data());
+    state.stack_bottom = control.stack.bottom();
+    state.stack_bytes = control.stack.usable_bytes;
+    boost::fibers::context* const context = make_context(control);
+
+    Worker* const here = Worker::current();
+    const bool is_here = here != nullptr && &here->core() == control.core;
+    if (control.worker >= 0 && !(is_here && here->index() == static_cast<std::size_t>(control.worker))) {
+        control.core->worker(static_cast<std::size_t>(control.worker)).inject(*context);
+    } else if (is_here) {
+        here->scheduler().push(*context);
+    } else {
+        control.core->next_worker().inject(*context);
+    }
+}
+
+void discard_fiber(PreparedFiber prepared) noexcept {
+    auto& control = *static_cast<FiberControl*>(prepared.fiber);
+    RuntimeCore& core = *control.core;
+    const StackRegion stack = control.stack;
+    control.~FiberControl();
+    core.give_back_stack(stack);
+    core.discard_spawn();
+}
+
+void run_fiber(FiberControl& control) noexcept {
+    happens_after(control.context());
+    control.entry(control.storage);
+    control.core->fiber_finished(*Worker::current());
+}
+
+void Completion::complete() noexcept {
+    done_.store(1, std::memory_order_release);
+    if (Waiter* const waiter = claim(waiter_, kSlotClosed, kSlotClosed)) {
+        wake(*waiter, WakeReason::ready);
+    }
+    done_.notify_all();
+}
+
+void Completion::wait() noexcept {
+    if (is_complete()) {
+        return;
+    }
+    if (Worker* const worker = Worker::current()) {
+        (void)park(*worker, waiter_, Deadline::never());
+        return;
+    }
+    done_.wait(0, std::memory_order_acquire);
+}
+
+bool Completion::is_complete() const noexcept {
+    return done_.load(std::memory_order_acquire) != 0;
+}
+
+}  // namespace coir::detail

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "coir/base/deadline.hpp"
+#include "runtime/timer_wheel.hpp"
+
+namespace coir::detail {
+
+class FiberControl;
+class Worker;
+
+enum class WakeReason : std::uint8_t { ready, timed_out, canceled };
+
+/// One wait of one fiber, in that fiber's frame.
+///
+/// It is reachable from one slot, and perhaps from its worker's timers. Whoever takes it out of the
+/// slot by compare-and-swap owns the wake: nobody else may touch it any more, and it stays alive
+/// until that owner has called wake(). That makes races of readiness, timeout and close harmless.
+struct Waiter : TimerNode {
+    FiberControl* fiber = nullptr;
+    // The slot that holds `this` while the fiber waits.
+    std::atomic<std::uintptr_t>* slot = nullptr;
+    // Whose timers hold the node; null without a deadline.
+    Worker* timer_worker = nullptr;
+    WakeReason reason = WakeReason::ready;
+};
+
+/// What a slot can hold besides a Waiter's address.
+inline constexpr std::uintptr_t kSlotEmpty = 0;
+inline constexpr std::uintptr_t kSlotReady = 1;   // the event came first
+inline constexpr std::uintptr_t kSlotClosed = 2;  // for good
+
+[[nodiscard]] inline bool holds_waiter(std::uintptr_t value) noexcept {
+    return value > kSlotClosed;
+}
+
+/// Suspends the calling fiber until somebody wakes it, or returns what the slot held already (and
+/// then leaves an empty slot in place of a ready one).
+///
+/// Requires: called on a fiber of `worker`, and nobody else waits on the slot.
+[[nodiscard]] WakeReason park(Worker& worker, std::atomic<std::uintptr_t>& slot,
+                              Deadline deadline) noexcept;
+
+/// Makes the fiber ready: on this worker, or on its own if it is pinned or the caller is no worker of
+/// its runtime. Requires: the caller has taken the waiter out of its slot.
+void wake(Waiter& waiter, WakeReason reason) noexcept;
+
+/// Takes the waiter out of a slot and leaves `replacement`; null if none was there, and then a
+/// slot that is not closed holds `otherwise`.
+[[nodiscard]] Waiter* claim(std::atomic<std::uintptr_t>& slot, std::uintptr_t replacement,
+                            std::uintptr_t otherwise) noexcept;
+
+}  // namespace coir::detail

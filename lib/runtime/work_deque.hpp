@@ -1,0 +1,118 @@
+#pragma once
+
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace coir::detail {
+
+/// A queue of ready fibers: its owner pushes at the tail, everybody takes the oldest from the head.
+///
+/// First in, first out, because a fiber that became ready earlier has a peer that has waited longer.
+/// (A Chase-Lev deque lets its owner take the newest: good for fork and join, unfair for requests.)
+///
+/// Threads: push() by the owner only; pop() and steal() by anyone.
+/// Cost:    push has no locked instruction, pop and steal have one. It grows by doubling; outgrown
+///          buffers are kept until the end, since a thief may still be reading one.
+template <typename T>
+class WorkDeque final {
+public:
+    explicit WorkDeque(std::size_t capacity = 256) { install(std::bit_ceil(capacity)); }
+    WorkDeque(const WorkDeque&) = delete;
+    WorkDeque& operator=(const WorkDeque&) = delete;
+
+    void push(T* item) {
+        const std::uint64_t tail = tail_.load(std::memory_order_relaxed);
+        // pairs with the compare-exchange in take(): the slots before head are free for reuse
+        const std::uint64_t head = head_.load(std::memory_order_acquire);
+        Ring* ring = ring_.load(std::memory_order_relaxed);
+        if (tail - head > ring->mask) {
+            ring = grow(head, tail);
+        }
+        ring->slot(tail).store(item, std::memory_order_relaxed);
+        tail_.store(tail + 1, std::memory_order_release);  // pairs with the acquire in take()
+    }
+
+    /// The oldest item, or null when there is none.
+    [[nodiscard]] T* pop() noexcept {
+        T* item = nullptr;
+        return take(&item, 1) == 0 ? nullptr : item;
+    }
+
+    /// Takes up to half of the items, at most `capacity`, oldest first. Returns how many.
+    [[nodiscard]] std::size_t steal(T** into, std::size_t capacity) noexcept {
+        const std::size_t half = (size() + 1) / 2;
+        return take(into, half < capacity ? half : capacity);
+    }
+
+    /// Exact for the owner while nobody steals, a snapshot for others.
+    [[nodiscard]] std::size_t size() const noexcept {
+        const std::uint64_t head = head_.load(std::memory_order_acquire);
+        const std::uint64_t tail = tail_.load(std::memory_order_acquire);
+        return tail > head ? static_cast<std::size_t>(tail - head) : 0;
+    }
+    [[nodiscard]] bool empty() const noexcept { return size() == 0; }
+
+private:
+    struct Ring {
+        explicit Ring(std::size_t capacity)
+            : mask(capacity - 1), slots(std::make_unique<std::atomic<T*>[]>(capacity)) {}
+        std::atomic<T*>& slot(std::uint64_t index) noexcept { return slots[index & mask]; }
+
+        std::size_t mask;
+        std::unique_ptr<std::atomic<T*>[]> slots;
+    };
+
+    Ring* install(std::size_t capacity) {
+        rings_.push_back(std::make_unique<Ring>(capacity));
+        ring_.store(rings_.back().get(), std::memory_order_release);  // pairs with take()
+        return rings_.back().get();
+    }
+
+    Ring* grow(std::uint64_t head, std::uint64_t tail) {
+        Ring* old = ring_.load(std::memory_order_relaxed);
+        // Filled before it is published, so that a thief that sees it sees its items.
+        auto larger = std::make_unique<Ring>(2 * (old->mask + 1));
+        for (std::uint64_t i = head; i != tail; ++i) {
+            larger->slot(i).store(old->slot(i).load(std::memory_order_relaxed),
+                                  std::memory_order_relaxed);
+        }
+        rings_.push_back(std::move(larger));
+        ring_.store(rings_.back().get(), std::memory_order_release);  // pairs with take()
+        return rings_.back().get();
+    }
+
+    std::size_t take(T** into, std::size_t wanted) noexcept {
+        std::uint64_t head = head_.load(std::memory_order_acquire);
+        for (;;) {
+            const std::uint64_t tail = tail_.load(std::memory_order_acquire);  // pairs with push()
+            if (tail <= head || wanted == 0) {
+                return 0;
+            }
+            const std::uint64_t available = tail - head;
+            const std::size_t count =
+                available < wanted ? static_cast<std::size_t>(available) : wanted;
+            Ring* ring = ring_.load(std::memory_order_acquire);
+            for (std::size_t i = 0; i != count; ++i) {
+                into[i] = ring->slot(head + i).load(std::memory_order_relaxed);
+            }
+            // The slots cannot have been reused if head has not moved: the owner reuses a slot only
+            // after head has passed it, and head never returns to an old value.
+            if (head_.compare_exchange_strong(head, head + count, std::memory_order_acq_rel,
+                                              std::memory_order_acquire)) {
+                return count;
+            }
+        }
+    }
+
+    // head_ <= tail_; the items are [head_, tail_).
+    alignas(64) std::atomic<std::uint64_t> head_{0};
+    alignas(64) std::atomic<std::uint64_t> tail_{0};
+    std::atomic<Ring*> ring_{nullptr};
+    std::vector<std::unique_ptr<Ring>> rings_;
+};
+
+}  // namespace coir::detail

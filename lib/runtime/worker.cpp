@@ -1,0 +1,141 @@
+#include "runtime/worker.hpp"
+
+#include <pthread.h>
+
+#include <boost/fiber/operations.hpp>
+#include <cstdio>
+#include <new>
+
+#include "runtime/core.hpp"
+
+namespace coir::detail {
+namespace {
+
+thread_local Worker* current_worker = nullptr;
+
+/// Our part of a context that Boost made: the thread's own and the dispatcher.
+///
+/// Deleting a FiberControl frees nothing; these few bytes per worker live in the worker.
+FiberControl& equip(boost::fibers::context& context, void* place) {
+    auto* const control = ::new (place) FiberControl;
+    control->set_context(&context);
+    context.set_properties(control);
+    return *control;
+}
+
+}  // namespace
+
+Worker::Worker(RuntimeCore& core, std::size_t index, StackSlabs& slabs, std::size_t warm_stacks)
+    : core_(core), index_(index), stacks_(slabs, warm_stacks), timers_(Deadline::Clock::now()) {}
+
+Worker::~Worker() = default;
+
+__attribute__((noinline)) Worker* Worker::current() noexcept {
+    Worker* worker = current_worker;
+    asm volatile("" : "+r"(worker));  // and never folded with an earlier call
+    return worker;
+}
+
+void Worker::start(void (*started)(RuntimeCore&) noexcept) {
+    thread_ = std::thread([this, started] { run(started); });
+}
+
+void Worker::run(void (*started)(RuntimeCore&) noexcept) noexcept {
+    char name[16];
+    std::snprintf(name, sizeof name, "coir-%zu", index_);
+    pthread_setname_np(pthread_self(), name);
+    current_worker = this;
+
+    boost::fibers::context* const main = boost::fibers::context::active();
+    announce_thread(equip(*main, main_control_).switch_state);
+    boost::fibers::use_scheduling_algorithm<Installed>(*this);
+    started(core_);
+    while (!stop_requested_.load(std::memory_order_acquire)) {
+        main->suspend();
+    }
+    scheduler_->finish();
+    // Boost's scheduler of this thread ends with it.
+}
+
+void Worker::equip_dispatcher(boost::fibers::context& dispatcher) noexcept {
+    SwitchState& state = equip(dispatcher, dispatcher_control_).switch_state;
+    announce_fiber(state, "coir dispatcher");
+    // Boost allocates this stack and puts the context at its top.
+    constexpr std::uintptr_t kPage = 4096;
+    const auto top =
+        (reinterpret_cast<std::uintptr_t>(&dispatcher) + sizeof(boost::fibers::context) + kPage) /
+        kPage * kPage;
+    state.stack_bytes = boost::fibers::default_stack::traits_type::default_size() - kPage;
+    state.stack_bottom = reinterpret_cast<const void*>(top - state.stack_bytes);
+}
+
+void Worker::request_stop() noexcept {
+    stop_requested_.store(true, std::memory_order_release);
+    inject(scheduler_->main_context());
+}
+
+void Worker::inject(boost::fibers::context& context) noexcept {
+    happens_before(&context);
+    scheduler_->boost_scheduler().schedule_from_remote(&context);
+}
+
+void Worker::make_ready(FiberControl& fiber) noexcept {
+    boost::fibers::context& context = *fiber.context();
+    Worker* const here = current();
+    boost::fibers::scheduler* const last = context.get_scheduler();
+    if (here != nullptr && last == &here->scheduler_->boost_scheduler()) {
+        here->scheduler_->push(context);
+    } else if (here == nullptr || &here->core_ != fiber.core || fiber.pinned) {
+        happens_before(&context);
+        last->schedule_from_remote(&context);
+    } else {
+        // Its thread may still be between publishing it and leaving its stack.
+        fiber.parking.lock();
+        fiber.parking.unlock();
+        happens_after(&fiber.parking);
+        here->scheduler_->push(context);
+    }
+}
+
+void Worker::arm_timer(Waiter& waiter, TimerWheel::TimePoint deadline) noexcept {
+    waiter.timer_worker = this;
+    const std::lock_guard lock(timer_lock_);
+    timers_.arm(waiter, deadline);
+}
+
+void Worker::disarm_timer(Waiter& waiter) noexcept {
+    const std::lock_guard lock(timer_lock_);
+    timers_.disarm(waiter);
+}
+
+TimerWheel::TimePoint Worker::next_timer() noexcept {
+    const std::lock_guard lock(timer_lock_);
+    return timers_.next_expiry();
+}
+
+void Worker::expire_timers(TimerWheel::TimePoint now) noexcept {
+    for (;;) {
+        Waiter* claimed = nullptr;
+        {
+            // Whoever else has claimed the waiter disarms it before the fiber can run, so it stays
+            // alive while this lock is held.
+            const std::lock_guard lock(timer_lock_);
+            TimerNode* const node = timers_.expire(now);
+            if (node == nullptr) {
+                return;
+            }
+            auto* const waiter = static_cast<Waiter*>(node);
+            auto held = reinterpret_cast<std::uintptr_t>(waiter);
+            if (waiter->slot->compare_exchange_strong(held, kSlotEmpty,
+                                                      std::memory_order_acq_rel)) {
+                waiter->timer_worker = nullptr;
+                claimed = waiter;
+            }
+        }
+        if (claimed != nullptr) {
+            wake(*claimed, WakeReason::timed_out);
+        }
+    }
+}
+
+}  // namespace coir::detail

@@ -1,0 +1,97 @@
+#pragma once
+
+#include <atomic>
+#include <boost/fiber/context.hpp>
+#include <boost/intrusive_ptr.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <thread>
+
+#include "runtime/fiber_control.hpp"
+#include "runtime/idle_workers.hpp"
+#include "runtime/poller.hpp"
+#include "runtime/scheduler.hpp"
+#include "runtime/spin_lock.hpp"
+#include "runtime/stack_pool.hpp"
+#include "runtime/timer_wheel.hpp"
+#include "runtime/waiter.hpp"
+
+namespace coir::detail {
+
+class RuntimeCore;
+
+/// One thread: its scheduler, poller, timers and stacks.
+class Worker final {
+public:
+    Worker(RuntimeCore& core, std::size_t index, StackSlabs& slabs, std::size_t warm_stacks);
+    ~Worker();
+    Worker(const Worker&) = delete;
+    Worker& operator=(const Worker&) = delete;
+
+    /// Starts the thread; `started` is called on it when the worker can be used from others.
+    void start(void (*started)(RuntimeCore&) noexcept);
+    /// Lets the thread end. Requires: no fiber of the runtime is alive. Threads: any.
+    void request_stop() noexcept;
+    void join() noexcept { thread_.join(); }
+
+    /// The worker of this thread, or null. Never inlined: the compiler must not keep the address of
+    /// a thread_local across a suspension.
+    [[nodiscard]] static Worker* current() noexcept;
+
+    /// Makes a fiber ready that is out of its slot: here, if this thread is a worker of its runtime.
+    /// Threads: any.
+    static void make_ready(FiberControl& fiber) noexcept;
+    /// Hands this worker a fiber; it cannot be stolen before it has arrived. Threads: any.
+    void inject(boost::fibers::context& context) noexcept;
+
+    // Timers; any thread may disarm.
+    void arm_timer(Waiter& waiter, TimerWheel::TimePoint deadline) noexcept;
+    void disarm_timer(Waiter& waiter) noexcept;
+    [[nodiscard]] TimerWheel::TimePoint next_timer() noexcept;
+    void expire_timers(TimerWheel::TimePoint now) noexcept;
+
+    [[nodiscard]] RuntimeCore& core() noexcept { return core_; }
+    [[nodiscard]] std::size_t index() const noexcept { return index_; }
+    [[nodiscard]] Poller& poller() noexcept { return poller_; }
+    [[nodiscard]] ReadyList& ready_list() noexcept { return ready_list_; }
+    [[nodiscard]] StackCache& stacks() noexcept { return stacks_; }
+    [[nodiscard]] Scheduler& scheduler() noexcept { return *scheduler_; }
+    [[nodiscard]] FiberControl& running_fiber() const noexcept { return scheduler_->running(); }
+
+    // Counters with one writer, this worker.
+    std::atomic<std::uint64_t> spawned{0};
+    std::atomic<std::uint64_t> finished{0};
+    std::atomic<std::uint64_t> migrations{0};
+
+    static void count(std::atomic<std::uint64_t>& counter) noexcept {
+        counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    }
+
+private:
+    /// Boost makes the algorithm; this tells the worker about it.
+    struct Installed final : Scheduler {
+        explicit Installed(Worker& worker) : Scheduler(worker) { worker.scheduler_ = this; }
+    };
+    friend class Scheduler;
+
+    void equip_dispatcher(boost::fibers::context& dispatcher) noexcept;
+    void run(void (*started)(RuntimeCore&) noexcept) noexcept;
+
+    RuntimeCore& core_;
+    const std::size_t index_;
+    Poller poller_;
+    ReadyList ready_list_;
+    StackCache stacks_;
+    SpinLock timer_lock_;
+    TimerWheel timers_;  // under timer_lock_
+    // Shared with Boost's scheduler of the thread, which ends before other workers have stopped
+    // looking here. Set before `started` is called.
+    boost::intrusive_ptr<Scheduler> scheduler_;
+    alignas(FiberControl) std::byte main_control_[sizeof(FiberControl)];
+    alignas(FiberControl) std::byte dispatcher_control_[sizeof(FiberControl)];
+    std::atomic<bool> stop_requested_{false};
+    std::thread thread_;
+};
+
+}  // namespace coir::detail

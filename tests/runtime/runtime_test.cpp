@@ -1,0 +1,243 @@
+#include "coir/runtime/runtime.hpp"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "coir/base/error.hpp"
+#include "coir/runtime/this_fiber.hpp"
+
+namespace coir {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+TEST(Runtime, RunReturnsTheValueOfItsMainFiber) {
+    Runtime runtime({.workers = 2});
+    EXPECT_EQ(runtime.run([] { return 42; }), 42);
+}
+
+TEST(Runtime, RunRethrowsTheExceptionOfItsMainFiber) {
+    Runtime runtime({.workers = 2});
+    EXPECT_THROW(runtime.run([] { throw std::runtime_error("boom"); }), std::runtime_error);
+}
+
+TEST(Runtime, CanBeMadeAndStoppedManyTimesInOneProcess) {
+    for (int i = 0; i != 50; ++i) {
+        Runtime runtime({.workers = 3});
+        EXPECT_EQ(runtime.run([i] { return spawn([i] { return i; }).join(); }), i);
+    }
+}
+
+TEST(Runtime, TwoRuntimesLiveSideBySide) {
+    Runtime first({.workers = 2});
+    Runtime second({.workers = 2});
+    EXPECT_EQ(first.run([&] { return second.run([] { return 1; }) + 1; }), 2);
+}
+
+TEST(Runtime, StopWaitsForFibersThatAreStillRunning) {
+    std::atomic<int> ended{0};
+    {
+        Runtime runtime({.workers = 2});
+        runtime.run([&] {
+            for (int i = 0; i != 100; ++i) {
+                spawn([&] {
+                    this_fiber::sleep_for(20ms);
+                    ++ended;
+                }).detach();
+            }
+        });
+    }
+    EXPECT_EQ(ended, 100);
+}
+
+TEST(Runtime, RefusesToSpawnAfterStop) {
+    Runtime runtime({.workers = 1});
+    runtime.stop();
+    EXPECT_THROW(runtime.run([] {}), std::system_error);
+}
+
+TEST(Runtime, CountsWhatItSpawnedAndWhatHasEnded) {
+    Runtime runtime({.workers = 2});
+    runtime.run([] {
+        for (int i = 0; i != 1000; ++i) {
+            spawn([] { this_fiber::yield(); }).join();
+        }
+    });
+    runtime.stop();
+    const RuntimeStats stats = runtime.stats();
+    EXPECT_EQ(stats.spawned, 1001U);
+    EXPECT_EQ(stats.alive(), 0U);
+    EXPECT_GE(stats.switches, 1001U);
+}
+
+TEST(Runtime, UsableCpusIsAtLeastOneAndNotMoreThanTheMachineHas) {
+    EXPECT_GE(usable_cpus(), 1U);
+    EXPECT_LE(usable_cpus(), std::max(1U, std::thread::hardware_concurrency()));
+}
+
+TEST(Spawn, FromAPlainThreadOutsideARuntimeIsAnError) {
+    EXPECT_THROW(
+        {
+            try {
+                (void)spawn([] {});
+            } catch (const std::system_error& error) {
+                EXPECT_EQ(error.code(), Errc::not_a_fiber);
+                throw;
+            }
+        },
+        std::system_error);
+}
+
+TEST(Spawn, JoinReturnsValuesThatCanOnlyBeMoved) {
+    Runtime runtime({.workers = 2});
+    const auto text = runtime.run([] {
+        auto handle = spawn([text = std::make_unique<std::string>("moved")]() mutable {
+            return std::move(text);
+        });
+        return handle.join();
+    });
+    EXPECT_EQ(*text, "moved");
+}
+
+TEST(Spawn, JoinRethrowsOnTheJoiningFiber) {
+    Runtime runtime({.workers = 2});
+    runtime.run([] {
+        auto handle = spawn([]() -> int { throw std::out_of_range("far"); });
+        EXPECT_THROW((void)handle.join(), std::out_of_range);
+    });
+}
+
+TEST(Spawn, HandleJoinsInItsDestructor) {
+    Runtime runtime({.workers = 2});
+    runtime.run([] {
+        std::atomic<bool> ended{false};
+        {
+            auto handle = spawn([&] {
+                this_fiber::sleep_for(10ms);
+                ended = true;
+            });
+        }
+        EXPECT_TRUE(ended);
+    });
+}
+
+TEST(Spawn, PinnedFibersStayOnTheirWorker) {
+    Runtime runtime({.workers = 3});
+    runtime.run([] {
+        std::vector<FiberHandle<void>> handles;
+        for (int i = 0; i != 30; ++i) {
+            const int home = i % 3;
+            handles.push_back(spawn({.worker = home, .pinned = true}, [home] {
+                for (int round = 0; round != 200; ++round) {
+                    EXPECT_EQ(this_worker::index(), home);
+                    round % 10 == 0 ? this_fiber::sleep_for(100us) : this_fiber::yield();
+                }
+            }));
+        }
+    });
+}
+
+TEST(Spawn, ACallableLargerThanTheStackAllowsIsAnError) {
+    Runtime runtime({.workers = 1});
+    struct Large {
+        char bytes[64 * 1024];
+    };
+    auto large = std::make_unique<Large>();
+    EXPECT_THROW(
+        { auto handle = runtime.spawn({.stack_bytes = 16 * 1024}, [copy = *large] { (void)copy; }); },
+        std::system_error);
+    EXPECT_EQ(runtime.run([] { return 1; }), 1);
+}
+
+TEST(Spawn, RecursionAsDeepAsTheStackAllowsWorks) {
+    Runtime runtime({.workers = 2});
+    struct Recursion {
+        static int depth(int left) {
+            volatile char page[1024];
+            page[0] = static_cast<char>(left);
+            return left == 0 ? 0 : 1 + depth(left - 1) + (page[0] - page[0]);
+        }
+    };
+    const int reached = runtime.run(
+        [] { return spawn({.stack_bytes = 1 << 20}, [] { return Recursion::depth(400); }).join(); });
+    EXPECT_EQ(reached, 400);
+}
+
+TEST(SpawnDeathTest, AnExceptionThatLeavesADetachedFiberEndsTheProgram) {
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    EXPECT_DEATH(
+        {
+            Runtime runtime({.workers = 1});
+            runtime.run([] {
+                spawn([] { throw std::runtime_error("nobody sees this"); }).detach();
+            });
+        },
+        "");
+}
+
+TEST(ThisFiber, SleepsAtLeastAsLongAsAsked) {
+    Runtime runtime({.workers = 1});
+    runtime.run([] {
+        const auto begin = Clock::now();
+        this_fiber::sleep_for(5ms);
+        EXPECT_GE(Clock::now() - begin, 5ms);
+    });
+}
+
+TEST(ThisFiber, YieldLetsTheOtherFibersRun) {
+    Runtime runtime({.workers = 1});
+    runtime.run([] {
+        std::string order;
+        auto other = spawn([&] {
+            for (int i = 0; i != 3; ++i) {
+                order += 'b';
+                this_fiber::yield();
+            }
+        });
+        for (int i = 0; i != 3; ++i) {
+            order += 'a';
+            this_fiber::yield();
+        }
+        other.join();
+        EXPECT_EQ(order, "ababab");
+    });
+}
+
+TEST(ThisFiber, IdsAreDistinctAndZeroOutside) {
+    EXPECT_EQ(this_fiber::id(), 0U);
+    EXPECT_EQ(this_worker::index(), -1);
+    Runtime runtime({.workers = 1});
+    runtime.run([] {
+        const auto other = spawn([] { return this_fiber::id(); }).join();
+        EXPECT_NE(this_fiber::id(), 0U);
+        EXPECT_NE(this_fiber::id(), other);
+    });
+}
+
+TEST(Fairness, AYieldLoopDoesNotKeepTimersWaiting) {
+    Runtime runtime({.workers = 1});
+    runtime.run([] {
+        std::atomic<bool> done{false};
+        auto busy = spawn([&] {
+            while (!done) {
+                this_fiber::yield();
+            }
+        });
+        const auto begin = Clock::now();
+        this_fiber::sleep_for(5ms);
+        EXPECT_LT(Clock::now() - begin, 100ms);
+        done = true;
+        busy.join();
+    });
+}
+
+}  // namespace
+}  // namespace coir
