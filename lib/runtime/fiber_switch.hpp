@@ -2,6 +2,8 @@
 
 #include <cstddef>
 
+#include "coir/runtime/annotate.hpp"
+
 namespace coir::detail {
 
 /// The C++ runtime's exception state of one thread (Itanium C++ ABI, 2.2.2: __cxa_eh_globals).
@@ -38,10 +40,5 @@ void leave_for(SwitchState& from, SwitchState& to, ExceptionState& thread) noexc
 /// Tells the sanitizers that a stack holds nothing any more: the frames of a fiber that ended are
 /// never left in their eyes.
 void forget_stack(const void* bottom, std::size_t bytes) noexcept;
-
-/// A release and an acquire of `object` that Boost makes out of ThreadSanitizer's sight: its library
-/// is not instrumented.
-void happens_before(const void* object) noexcept;
-void happens_after(const void* object) noexcept;
 
 }  // namespace coir::detail

@@ -7,6 +7,7 @@
 
 #include "coir/base/syscall.hpp"
 #include "runtime/io_state.hpp"
+#include "runtime/park.hpp"
 #include "runtime/worker.hpp"
 
 namespace coir {
@@ -103,7 +104,11 @@ Result<void> IoSource::wait(int direction, Deadline deadline) noexcept {
     if (moved) {
         detail::Worker::count(worker->migrations);
     }
-    switch (detail::park(*worker, state->slots[direction], deadline)) {
+    auto& slot = state->slots[direction];
+    detail::IoDeadline& timer = state->deadlines[direction];
+    timer.set(deadline.time_point());
+    switch (detail::park(*worker, slot,
+                         [&] { timer.ensure_armed(slot, worker->deadlines()); })) {
         case detail::WakeReason::ready: return {};
         case detail::WakeReason::timed_out: return std::errc::timed_out;
         case detail::WakeReason::canceled: break;

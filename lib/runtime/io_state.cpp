@@ -67,6 +67,9 @@ IoState* IoState::acquire() noexcept {
 
 void IoState::recycle(IoState* state) noexcept {
     state->generation.fetch_add(1, std::memory_order_release);  // pairs with from_tag()
+    for (IoDeadline& deadline : state->deadlines) {
+        deadline.reset();
+    }
     for (auto& slot : state->slots) {
         slot.store(kSlotEmpty, std::memory_order_relaxed);
     }

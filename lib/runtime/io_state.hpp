@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "runtime/deadline_wheel.hpp"
 #include "runtime/waiter.hpp"
 
 namespace coir::detail {
@@ -12,7 +13,7 @@ namespace coir::detail {
 /// The memory of an IoState is never given back to the allocator, only reused, and the kernel's
 /// event data carries its generation: an event that a poller still holds for a closed descriptor is
 /// recognised as stale, and touching it is safe.
-class IoState final {
+class alignas(64) IoState final {
 public:
     enum Direction : int { reading = 0, writing = 1 };
 
@@ -33,6 +34,9 @@ public:
     std::atomic<std::uint8_t> waits_abroad{0};
 
     IoState* next_free = nullptr;
+
+    /// The deadline of each slot's waits.
+    IoDeadline deadlines[2];
 
     [[nodiscard]] static IoState* acquire() noexcept;
     /// Requires: no fiber waits, and the descriptor is closed or about to be.

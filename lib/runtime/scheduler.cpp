@@ -4,6 +4,7 @@
 #include <array>
 
 #include "coir/base/assert.hpp"
+#include "coir/base/deadline.hpp"
 #include "runtime/core.hpp"
 #include "runtime/worker.hpp"
 
@@ -46,6 +47,7 @@ void Scheduler::awakened(context* ready) noexcept {
         dispatcher_ready_ = true;
         return;
     }
+    happens_after(ready);  // it may come from another thread, by Boost's remote queue
     push(*ready);
 }
 
@@ -117,10 +119,10 @@ context* Scheduler::take_ready() noexcept {
 }
 
 bool Scheduler::is_poll_due() noexcept {
-    timespec coarse;
-    ::clock_gettime(CLOCK_MONOTONIC_COARSE, &coarse);  // no system call: a few loads
-    return ++picks_since_poll_ >= kPollPicks || coarse.tv_nsec != coarse_nanoseconds_ ||
-           coarse.tv_sec != coarse_seconds_;
+    ++picks_since_poll_;
+    // The clock is read at every fourth pick: it costs as much as the rest of this.
+    return picks_since_poll_ >= kPollPicks ||
+           ((picks_since_poll_ & 3) == 0 && coarse_now() != last_poll_);
 }
 
 bool Scheduler::nothing_waits() noexcept {
@@ -135,18 +137,25 @@ bool Scheduler::poll(Clock::time_point until) noexcept {
     ReadyList& ready = worker_.ready_list();
     ready.clear();
     worker_.poller().wait(until, ready);
-    timespec coarse;
-    ::clock_gettime(CLOCK_MONOTONIC_COARSE, &coarse);
-    coarse_seconds_ = coarse.tv_sec;
-    coarse_nanoseconds_ = coarse.tv_nsec;
+    last_poll_ = coarse_now();
     picks_since_poll_ = 0;
     for (Waiter* waiter : ready.waiters()) {
         wake(*waiter, WakeReason::ready);
     }
-    if (worker_.next_timer() != Clock::time_point::max()) {
-        worker_.expire_timers(Clock::now());
-    }
+    expire_deadlines(ready.waiters().empty());
     return !ready.waiters().empty();
+}
+
+void Scheduler::expire_deadlines(bool exactly) noexcept {
+    DeadlineWheel& deadlines = *worker_.deadlines();
+    const auto next = deadlines.next_expiry();
+    if (next == Clock::time_point::max()) {
+        return;
+    }
+    // The coarse clock is a tick behind at most. But who slept until a deadline must see it pass.
+    if (const auto now = exactly ? Clock::now() : coarse_now(); next <= now) {
+        deadlines.expire(now);
+    }
 }
 
 void Scheduler::notify() noexcept {
@@ -155,7 +164,7 @@ void Scheduler::notify() noexcept {
         Worker::count(wakeups_);
         worker_.poller().interrupt();
     }
-    if (finishing_ && on_dispatcher() && Worker::current() == &worker_) {
+    if (Worker::current() == &worker_ && finishing_ && on_dispatcher()) {
         // The one switch that does not come through pick_next(): when Boost's scheduler is
         // destroyed, its dispatcher says this and then returns to the thread's own stack.
         context* const left = running_;
@@ -236,7 +245,7 @@ void Scheduler::suspend_until(const Clock::time_point& until) noexcept {
             state_.store(State::running, std::memory_order_relaxed);
             return;  // what was left lies in Boost's remote queue: the dispatcher looks there next
         }
-        (void)poll(std::min(until, worker_.next_timer()));
+        (void)poll(std::min(until, worker_.deadlines()->next_expiry()));
         state_.exchange(State::running, std::memory_order_seq_cst);
         return;
     }
@@ -255,7 +264,7 @@ void Scheduler::suspend_until(const Clock::time_point& until) noexcept {
 
 void Scheduler::sleep(Clock::time_point until) noexcept {
     idle_.enter_sleep(worker_.index());
-    until = std::min(until, worker_.next_timer());
+    until = std::min(until, worker_.deadlines()->next_expiry());
     watching_ = quiet_rounds_ < kQuietRounds && idle_.become_watcher();
     if (watching_) {
         until = std::min(until, Clock::now() + kWatchInterval);

@@ -7,7 +7,6 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <ctime>
 #include <vector>
 
 #include "runtime/fiber_control.hpp"
@@ -82,6 +81,7 @@ private:
     [[nodiscard]] bool on_dispatcher() const noexcept { return running_ == dispatcher_; }
     [[nodiscard]] bool is_poll_due() noexcept;
     bool poll(Clock::time_point until) noexcept;
+    void expire_deadlines(bool exactly) noexcept;
     void share_surplus() noexcept;
     void wake_worker(int worker) noexcept;
     [[nodiscard]] bool rob(std::size_t victim) noexcept;
@@ -106,8 +106,7 @@ private:
     boost::fibers::scheduler::ready_queue_type pinned_;
 
     std::uint32_t picks_since_poll_ = 0;
-    std::time_t coarse_seconds_ = 0;
-    long coarse_nanoseconds_ = 0;
+    Clock::time_point last_poll_{};  // by the coarse clock
     // Since when surplus has been seen; zero: not yet.
     Clock::time_point surplus_since_{};
     // Two-bit predictor: whether to look before sleeping pays.

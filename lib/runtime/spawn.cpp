@@ -3,7 +3,7 @@
 #include "coir/base/error.hpp"
 #include "runtime/core.hpp"
 #include "runtime/fiber_launch.hpp"
-#include "runtime/waiter.hpp"
+#include "runtime/park.hpp"
 
 namespace coir::detail {
 namespace {
@@ -54,7 +54,8 @@ PreparedFiber prepare_fiber(RuntimeCore* core, const SpawnOptions& options,
                                 "coir::spawn: the callable is too large for the stack");
     }
     if (here != nullptr) {
-        here->spawned.fetch_add(1, std::memory_order_seq_cst);
+        // Seen by stop() through the end of the fiber, which comes after its start.
+        Worker::count(here->spawned);
     } else if (!core->count_foreign_spawn()) {
         core->give_back_stack(stack);
         throw std::system_error(Errc::runtime_stopped, "coir::spawn");
@@ -63,7 +64,7 @@ PreparedFiber prepare_fiber(RuntimeCore* core, const SpawnOptions& options,
     control->core = core;
     control->stack = stack;
     control->storage = storage;
-    control->id = core->next_fiber_id();
+    control->id = here != nullptr ? here->next_fiber_id() : core->next_fiber_id();
     control->worker = options.worker;
     control->pinned = options.pinned;
     control->site = site;
@@ -101,7 +102,6 @@ void discard_fiber(PreparedFiber prepared) noexcept {
 }
 
 void run_fiber(FiberControl& control) noexcept {
-    happens_after(control.context());
     control.entry(control.storage);
     control.core->fiber_finished(*Worker::current());
 }
@@ -119,7 +119,7 @@ void Completion::wait() noexcept {
         return;
     }
     if (Worker* const worker = Worker::current()) {
-        (void)park(*worker, waiter_, Deadline::never());
+        (void)park(*worker, waiter_, [] {});
         return;
     }
     done_.wait(0, std::memory_order_acquire);

@@ -9,7 +9,8 @@
 namespace coir::detail {
 namespace {
 
-using Tick = std::chrono::milliseconds;
+// A power of two in nanoseconds, so that counting ticks is a shift.
+using Tick = std::chrono::duration<std::int64_t, std::ratio<1 << 20, 1'000'000'000>>;
 
 constexpr std::uint64_t kNoTick = std::numeric_limits<std::uint64_t>::max();
 
@@ -139,7 +140,7 @@ TimerNode* TimerWheel::expire(TimePoint now) noexcept {
 
 TimerWheel::TimePoint TimerWheel::next_expiry() const noexcept {
     const std::uint64_t tick = next_busy_tick();
-    return tick == kNoTick ? TimePoint::max() : start_ + Tick(static_cast<std::int64_t>(tick));
+    return tick == kNoTick ? TimePoint::max() : start_ + Tick(static_cast<Tick::rep>(tick));
 }
 
 bool TimerWheel::validate() const noexcept {

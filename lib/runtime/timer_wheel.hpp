@@ -21,7 +21,7 @@ struct TimerNode {
 /// The problem: every read of an idle connection has a deadline that almost never passes. The wheel
 /// (Varghese and Lauck, "Hashed and hierarchical timing wheels", SOSP 1987) has levels of 64 slots;
 /// a node lies in the level whose slot width fits its distance and falls to a finer level as time
-/// passes. One tick is one millisecond; a deadline never fires early, and late by less than a tick
+/// passes. One tick is 2^20 ns, about a millisecond; a deadline never fires early, and late by less than a tick
 /// plus the time to the next advance().
 ///
 /// Threads: none of its own; its user locks. `now` is an argument.

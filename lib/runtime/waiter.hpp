@@ -3,9 +3,6 @@
 #include <atomic>
 #include <cstdint>
 
-#include "coir/base/deadline.hpp"
-#include "runtime/timer_wheel.hpp"
-
 namespace coir::detail {
 
 class FiberControl;
@@ -15,15 +12,11 @@ enum class WakeReason : std::uint8_t { ready, timed_out, canceled };
 
 /// One wait of one fiber, in that fiber's frame.
 ///
-/// It is reachable from one slot, and perhaps from its worker's timers. Whoever takes it out of the
-/// slot by compare-and-swap owns the wake: nobody else may touch it any more, and it stays alive
-/// until that owner has called wake(). That makes races of readiness, timeout and close harmless.
-struct Waiter : TimerNode {
+/// It is reachable from one slot. Whoever takes it out of the slot by compare-and-swap owns the
+/// wake: nobody else may touch it any more, and it stays alive until that owner has called wake().
+/// That makes races of readiness, timeout and close harmless.
+struct Waiter {
     FiberControl* fiber = nullptr;
-    // The slot that holds `this` while the fiber waits.
-    std::atomic<std::uintptr_t>* slot = nullptr;
-    // Whose timers hold the node; null without a deadline.
-    Worker* timer_worker = nullptr;
     WakeReason reason = WakeReason::ready;
 };
 
@@ -37,11 +30,13 @@ inline constexpr std::uintptr_t kSlotClosed = 2;  // for good
 }
 
 /// Suspends the calling fiber until somebody wakes it, or returns what the slot held already (and
-/// then leaves an empty slot in place of a ready one).
+/// then leaves an empty slot in place of a ready one). `before_leaving` is called when the waiter is
+/// in the slot, but before anybody can run the fiber.
 ///
 /// Requires: called on a fiber of `worker`, and nobody else waits on the slot.
+template <typename BeforeLeaving>
 [[nodiscard]] WakeReason park(Worker& worker, std::atomic<std::uintptr_t>& slot,
-                              Deadline deadline) noexcept;
+                              BeforeLeaving before_leaving) noexcept;
 
 /// Makes the fiber ready: on this worker, or on its own if it is pinned or the caller is no worker of
 /// its runtime. Requires: the caller has taken the waiter out of its slot.

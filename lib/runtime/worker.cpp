@@ -26,7 +26,10 @@ FiberControl& equip(boost::fibers::context& context, void* place) {
 }  // namespace
 
 Worker::Worker(RuntimeCore& core, std::size_t index, StackSlabs& slabs, std::size_t warm_stacks)
-    : core_(core), index_(index), stacks_(slabs, warm_stacks), timers_(Deadline::Clock::now()) {}
+    : core_(core),
+      index_(index),
+      stacks_(slabs, warm_stacks),
+      deadlines_(std::make_shared<DeadlineWheel>(TimerWheel::Clock::now())) {}
 
 Worker::~Worker() = default;
 
@@ -94,47 +97,6 @@ void Worker::make_ready(FiberControl& fiber) noexcept {
         fiber.parking.unlock();
         happens_after(&fiber.parking);
         here->scheduler_->push(context);
-    }
-}
-
-void Worker::arm_timer(Waiter& waiter, TimerWheel::TimePoint deadline) noexcept {
-    waiter.timer_worker = this;
-    const std::lock_guard lock(timer_lock_);
-    timers_.arm(waiter, deadline);
-}
-
-void Worker::disarm_timer(Waiter& waiter) noexcept {
-    const std::lock_guard lock(timer_lock_);
-    timers_.disarm(waiter);
-}
-
-TimerWheel::TimePoint Worker::next_timer() noexcept {
-    const std::lock_guard lock(timer_lock_);
-    return timers_.next_expiry();
-}
-
-void Worker::expire_timers(TimerWheel::TimePoint now) noexcept {
-    for (;;) {
-        Waiter* claimed = nullptr;
-        {
-            // Whoever else has claimed the waiter disarms it before the fiber can run, so it stays
-            // alive while this lock is held.
-            const std::lock_guard lock(timer_lock_);
-            TimerNode* const node = timers_.expire(now);
-            if (node == nullptr) {
-                return;
-            }
-            auto* const waiter = static_cast<Waiter*>(node);
-            auto held = reinterpret_cast<std::uintptr_t>(waiter);
-            if (waiter->slot->compare_exchange_strong(held, kSlotEmpty,
-                                                      std::memory_order_acq_rel)) {
-                waiter->timer_worker = nullptr;
-                claimed = waiter;
-            }
-        }
-        if (claimed != nullptr) {
-            wake(*claimed, WakeReason::timed_out);
-        }
     }
 }
 

@@ -5,17 +5,15 @@
 #include <boost/intrusive_ptr.hpp>
 #include <cstddef>
 #include <cstdint>
-#include <mutex>
+#include <memory>
 #include <thread>
 
+#include "runtime/deadline_wheel.hpp"
 #include "runtime/fiber_control.hpp"
 #include "runtime/idle_workers.hpp"
 #include "runtime/poller.hpp"
 #include "runtime/scheduler.hpp"
-#include "runtime/spin_lock.hpp"
 #include "runtime/stack_pool.hpp"
-#include "runtime/timer_wheel.hpp"
-#include "runtime/waiter.hpp"
 
 namespace coir::detail {
 
@@ -45,12 +43,9 @@ public:
     /// Hands this worker a fiber; it cannot be stolen before it has arrived. Threads: any.
     void inject(boost::fibers::context& context) noexcept;
 
-    // Timers; any thread may disarm.
-    void arm_timer(Waiter& waiter, TimerWheel::TimePoint deadline) noexcept;
-    void disarm_timer(Waiter& waiter) noexcept;
-    [[nodiscard]] TimerWheel::TimePoint next_timer() noexcept;
-    void expire_timers(TimerWheel::TimePoint now) noexcept;
-
+    [[nodiscard]] const std::shared_ptr<DeadlineWheel>& deadlines() const noexcept {
+        return deadlines_;
+    }
     [[nodiscard]] RuntimeCore& core() noexcept { return core_; }
     [[nodiscard]] std::size_t index() const noexcept { return index_; }
     [[nodiscard]] Poller& poller() noexcept { return poller_; }
@@ -58,6 +53,11 @@ public:
     [[nodiscard]] StackCache& stacks() noexcept { return stacks_; }
     [[nodiscard]] Scheduler& scheduler() noexcept { return *scheduler_; }
     [[nodiscard]] FiberControl& running_fiber() const noexcept { return scheduler_->running(); }
+
+    /// Unique in the runtime. Threads: its worker.
+    [[nodiscard]] std::uint64_t next_fiber_id() noexcept {
+        return (index_ + 1) << 48 | ++last_fiber_id_;
+    }
 
     // Counters with one writer, this worker.
     std::atomic<std::uint64_t> spawned{0};
@@ -83,13 +83,13 @@ private:
     Poller poller_;
     ReadyList ready_list_;
     StackCache stacks_;
-    SpinLock timer_lock_;
-    TimerWheel timers_;  // under timer_lock_
+    const std::shared_ptr<DeadlineWheel> deadlines_;
     // Shared with Boost's scheduler of the thread, which ends before other workers have stopped
     // looking here. Set before `started` is called.
     boost::intrusive_ptr<Scheduler> scheduler_;
     alignas(FiberControl) std::byte main_control_[sizeof(FiberControl)];
     alignas(FiberControl) std::byte dispatcher_control_[sizeof(FiberControl)];
+    std::uint64_t last_fiber_id_ = 0;
     std::atomic<bool> stop_requested_{false};
     std::thread thread_;
 };

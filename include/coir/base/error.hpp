@@ -22,6 +22,7 @@ enum class Errc {
     response_already_started,   ///< The head of the response has been sent.
     body_length_mismatch,       ///< A handler wrote more or fewer bytes than it promised.
     invalid_field,              ///< A header name or value that would break the message.
+    channel_closed,             ///< The channel is closed, and empty for a receiver.
     not_a_fiber,                ///< The call needs a fiber of a running runtime.
     runtime_stopped,            ///< The runtime is stopping or has stopped.
 };

@@ -92,22 +92,26 @@ public:
     using value_type = void;
 
     Result() noexcept = default;
-    Result(std::error_code error) noexcept : error_(error) {}
+    Result(std::error_code error) noexcept : value_(error.value()), category_(&error.category()) {}
     template <typename E>
         requires(std::is_error_code_enum_v<E> || std::is_error_condition_enum_v<E>)
     Result(E error) noexcept : Result(make_error_code(error)) {}
 
-    [[nodiscard]] bool has_value() const noexcept { return !error_; }
+    [[nodiscard]] bool has_value() const noexcept { return value_ == 0; }
     [[nodiscard]] explicit operator bool() const noexcept { return has_value(); }
     void value() const {
-        if (error_) {
-            detail::throw_error(error_);
+        if (!has_value()) {
+            detail::throw_error(error());
         }
     }
-    [[nodiscard]] std::error_code error() const noexcept { return error_; }
+    [[nodiscard]] std::error_code error() const noexcept {
+        return has_value() ? std::error_code{} : std::error_code(value_, *category_);
+    }
 
 private:
-    std::error_code error_;
+    // Not a std::error_code: making an empty one costs a call for its category.
+    int value_ = 0;
+    const std::error_category* category_ = nullptr;
 };
 
 }  // namespace coir

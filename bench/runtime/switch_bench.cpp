@@ -1,0 +1,125 @@
+// What does it cost to leave one fiber for another, and to start and collect one?
+//
+// Inside the timer: the yields, or the spawn and the join, on one worker. Outside: making the
+// runtime. The yardsticks are bare Boost.Fiber with its round_robin algorithm, and std::thread.
+// Surprising would be: a yield that costs more than twice Boost's (ours also looks after I/O, the
+// exception state and other workers), or a spawn that grows with the number of workers.
+
+#include <benchmark/benchmark.h>
+
+#include <boost/fiber/fiber.hpp>
+#include <boost/fiber/operations.hpp>
+#include <thread>
+
+#include "coir/runtime/runtime.hpp"
+#include "coir/runtime/this_fiber.hpp"
+
+namespace {
+
+void yield_between_two_fibers(benchmark::State& state) {
+    coir::Runtime runtime({.workers = static_cast<std::size_t>(state.range(0))});
+    std::int64_t switches = 0;
+    runtime.run([&] {
+        coir::spawn({.worker = 0, .pinned = true}, [&] {
+            bool done = false;
+            std::int64_t partner = 0;
+            auto other = coir::spawn({.worker = 0, .pinned = true}, [&] {
+                while (!done) {
+                    ++partner;
+                    coir::this_fiber::yield();
+                }
+            });
+            std::int64_t own = 0;
+            for (auto _ : state) {
+                ++own;
+                coir::this_fiber::yield();
+            }
+            done = true;
+            other.join();
+            if (partner < own - 1) {
+                state.SkipWithError("a yield did not let the other fiber run");
+            }
+            switches = own + partner;
+        }).join();
+    });
+    state.SetItemsProcessed(switches);
+}
+BENCHMARK(yield_between_two_fibers)
+    ->Name("runtime/yield/workers")
+    ->Arg(1)
+    ->Arg(2)
+    ->UseRealTime();
+
+void yield_between_two_boost_fibers(benchmark::State& state) {
+    bool done = false;
+    std::int64_t partner = 0;
+    boost::fibers::fiber other([&] {
+        while (!done) {
+            ++partner;
+            boost::this_fiber::yield();
+        }
+    });
+    std::int64_t own = 0;
+    for (auto _ : state) {
+        ++own;
+        boost::this_fiber::yield();
+    }
+    done = true;
+    other.join();
+    state.SetItemsProcessed(own + partner);
+}
+BENCHMARK(yield_between_two_boost_fibers)->Name("runtime/yield/yardstick:boost")->UseRealTime();
+
+void yield_alone(benchmark::State& state) {
+    coir::Runtime runtime({.workers = 1});
+    runtime.run([&] {
+        for (auto _ : state) {
+            coir::this_fiber::yield();
+        }
+    });
+    state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(yield_alone)->Name("runtime/yield_alone")->UseRealTime();
+
+void spawn_and_join(benchmark::State& state) {
+    coir::Runtime runtime({.workers = static_cast<std::size_t>(state.range(0))});
+    runtime.run([&] {
+        int value = 0;
+        for (auto _ : state) {
+            value = coir::spawn([value] { return value + 1; }).join();
+        }
+        if (value != static_cast<int>(state.iterations())) {
+            state.SkipWithError("a fiber was lost");
+        }
+    });
+    state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(spawn_and_join)->Name("runtime/spawn_join/workers")->Arg(1)->Arg(2)->UseRealTime();
+
+void spawn_and_join_boost(benchmark::State& state) {
+    int value = 0;
+    for (auto _ : state) {
+        boost::fibers::fiber fiber([&value] { ++value; });
+        fiber.join();
+    }
+    if (value != static_cast<int>(state.iterations())) {
+        state.SkipWithError("a fiber was lost");
+    }
+    state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(spawn_and_join_boost)->Name("runtime/spawn_join/yardstick:boost")->UseRealTime();
+
+void spawn_and_join_thread(benchmark::State& state) {
+    int value = 0;
+    for (auto _ : state) {
+        std::thread thread([&value] { ++value; });
+        thread.join();
+    }
+    if (value != static_cast<int>(state.iterations())) {
+        state.SkipWithError("a thread was lost");
+    }
+    state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(spawn_and_join_thread)->Name("runtime/spawn_join/yardstick:thread")->UseRealTime();
+
+}  // namespace

@@ -1,0 +1,96 @@
+#include "runtime/deadline_wheel.hpp"
+
+#include "runtime/waiter.hpp"
+
+namespace coir::detail {
+
+TimerWheel::TimePoint DeadlineWheel::next_expiry() noexcept {
+    const std::lock_guard lock(lock_);
+    return wheel_.next_expiry();
+}
+
+void DeadlineWheel::expire(TimerWheel::TimePoint now) noexcept {
+    const auto now_count = now.time_since_epoch().count();
+    for (;;) {
+        Waiter* expired = nullptr;
+        std::uintptr_t came_first = kSlotEmpty;
+        {
+            const std::lock_guard lock(lock_);
+            TimerNode* const node = wheel_.expire(now);
+            if (node == nullptr) {
+                return;
+            }
+            auto& deadline = static_cast<IoDeadline&>(*node);
+            // Gone first, then the look: pairs with ensure_armed().
+            deadline.comes_up_.store(IoDeadline::kNever, std::memory_order_seq_cst);
+            const auto rearm = [&](IoDeadline::Count at) {
+                if (at != IoDeadline::kNever) {
+                    deadline.comes_up_.store(at, std::memory_order_seq_cst);
+                    wheel_.arm(deadline, TimerWheel::TimePoint(TimerWheel::Clock::duration(at)));
+                }
+            };
+            std::uintptr_t held = deadline.slot_->load(std::memory_order_seq_cst);
+            if (!holds_waiter(held)) {
+                continue;
+            }
+            if (const auto due = deadline.deadline_.load(std::memory_order_relaxed);
+                due > now_count) {
+                rearm(due);
+                continue;
+            }
+            if (!deadline.slot_->compare_exchange_strong(held, kSlotEmpty,
+                                                         std::memory_order_acq_rel)) {
+                continue;  // woken in this moment; its next wait will arm the node
+            }
+            expired = reinterpret_cast<Waiter*>(held);
+            // The fiber may have been woken and have come to wait again, in the same frame, between
+            // the two looks. Then it gets its place back, or what has come meanwhile.
+            if (const auto due = deadline.deadline_.load(std::memory_order_relaxed);
+                due > now_count) {
+                came_first = kSlotEmpty;
+                if (deadline.slot_->compare_exchange_strong(came_first, held,
+                                                            std::memory_order_acq_rel)) {
+                    rearm(due);
+                    continue;
+                }
+                if (came_first == kSlotReady) {
+                    deadline.slot_->compare_exchange_strong(came_first, kSlotEmpty,
+                                                            std::memory_order_acq_rel);
+                }
+            }
+        }
+        wake(*expired, came_first == kSlotEmpty    ? WakeReason::timed_out
+                       : came_first == kSlotReady ? WakeReason::ready
+                                                   : WakeReason::canceled);
+    }
+}
+
+void IoDeadline::leave_wheel() noexcept {
+    if (wheel_ == nullptr) {
+        return;
+    }
+    const std::lock_guard lock(wheel_->lock_);
+    wheel_->wheel_.disarm(*this);
+    comes_up_.store(kNever, std::memory_order_relaxed);
+}
+
+void IoDeadline::arm(std::atomic<std::uintptr_t>& slot,
+                     const std::shared_ptr<DeadlineWheel>& wheel) noexcept {
+    leave_wheel();
+    slot_ = &slot;
+    if (wheel_ != wheel) {
+        wheel_ = wheel;
+    }
+    const Count at = deadline_.load(std::memory_order_relaxed);
+    const std::lock_guard lock(wheel_->lock_);
+    comes_up_.store(at, std::memory_order_seq_cst);
+    wheel_->wheel_.arm(*this, TimerWheel::TimePoint(TimerWheel::Clock::duration(at)));
+}
+
+void IoDeadline::reset() noexcept {
+    leave_wheel();
+    wheel_.reset();
+    deadline_.store(kNever, std::memory_order_relaxed);
+}
+
+}  // namespace coir::detail

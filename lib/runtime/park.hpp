@@ -1,0 +1,45 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "runtime/fiber_control.hpp"
+#include "runtime/waiter.hpp"
+#include "runtime/worker.hpp"
+
+namespace coir::detail {
+
+/// Takes the event that came first: closed stays closed, ready is used up.
+inline WakeReason consume(std::atomic<std::uintptr_t>& slot) noexcept {
+    std::uintptr_t held = kSlotReady;
+    if (slot.compare_exchange_strong(held, kSlotEmpty, std::memory_order_acq_rel,
+                                     std::memory_order_acquire)) {
+        return WakeReason::ready;
+    }
+    return WakeReason::canceled;  // only closing can have come in between
+}
+
+template <typename BeforeLeaving>
+WakeReason park(Worker& worker, std::atomic<std::uintptr_t>& slot,
+                BeforeLeaving before_leaving) noexcept {
+    if (slot.load(std::memory_order_acquire) != kSlotEmpty) {
+        return consume(slot);
+    }
+    Waiter waiter;
+    waiter.fiber = &worker.running_fiber();
+    boost::fibers::detail::spinlock_lock parking(waiter.fiber->parking);
+    std::uintptr_t held = kSlotEmpty;
+    // pairs with claim(): whoever takes the waiter out sees all of it
+    if (!slot.compare_exchange_strong(held, reinterpret_cast<std::uintptr_t>(&waiter),
+                                      std::memory_order_seq_cst, std::memory_order_acquire)) {
+        parking.unlock();
+        return consume(slot);
+    }
+    before_leaving();
+    happens_before(&waiter.fiber->parking);
+    waiter.fiber->context()->suspend(parking);
+    // Perhaps on another worker now; `worker` is not to be used any more.
+    return waiter.reason;
+}
+
+}  // namespace coir::detail
