@@ -18,13 +18,17 @@ RuntimeCore::RuntimeCore(const RuntimeOptions& options)
     std::size_t running = 0;
     try {
         for (; running != workers_.size(); ++running) {
-            workers_[running]->start(
-                [](RuntimeCore& core) noexcept { core.started_.count_down(); });
+            workers_[running]->start();
         }
     } catch (...) {
+        // Those that run wait for the others: let them end without having begun.
+        for (std::size_t i = 0; i != running; ++i) {
+            workers_[i]->abandon();
+        }
         started_.count_down(static_cast<std::ptrdiff_t>(workers_.size() - running));
-        started_.wait();
-        stop_workers(running);
+        for (std::size_t i = 0; i != running; ++i) {
+            workers_[i]->join();
+        }
         throw;
     }
     started_.wait();
@@ -53,16 +57,16 @@ void RuntimeCore::stop() {
         finish_signal_.wait(seen, std::memory_order_acquire);
     }
     stopped_ = true;
-    stop_workers(workers_.size());
+    for (const auto& worker : workers_) {
+        worker->request_stop();
+    }
+    for (const auto& worker : workers_) {
+        worker->join();
+    }
 }
 
-void RuntimeCore::stop_workers(std::size_t count) noexcept {
-    for (std::size_t i = 0; i != count; ++i) {
-        workers_[i]->request_stop();
-    }
-    for (std::size_t i = 0; i != count; ++i) {
-        workers_[i]->join();
-    }
+void RuntimeCore::await_all_workers() noexcept {
+    started_.arrive_and_wait();
 }
 
 bool RuntimeCore::all_finished() const noexcept {
@@ -104,8 +108,13 @@ void RuntimeCore::tell_stop() noexcept {
     }
 }
 
-Worker& RuntimeCore::next_worker() noexcept {
-    return *workers_[next_worker_.fetch_add(1, std::memory_order_relaxed) % workers_.size()];
+void RuntimeCore::inject(boost::fibers::context& context) noexcept {
+    happens_before(&context);
+    injected_.push(context);
+    // If nobody sleeps, everybody is about to look: at the next poll, or before sleeping.
+    if (const int sleeper = idle_.take_sleeper(); sleeper >= 0) {
+        workers_[static_cast<std::size_t>(sleeper)]->scheduler().notify();
+    }
 }
 
 StackSlabs& RuntimeCore::slabs_of(std::size_t bytes) {

@@ -11,6 +11,7 @@
 
 #include "coir/runtime/runtime.hpp"
 #include "runtime/idle_workers.hpp"
+#include "runtime/injection_queue.hpp"
 #include "runtime/stack_pool.hpp"
 #include "runtime/worker.hpp"
 
@@ -27,6 +28,9 @@ public:
     void stop();
     [[nodiscard]] RuntimeStats stats() const noexcept;
 
+    /// Called by each worker when others can use it; returns when that is true of all of them.
+    void await_all_workers() noexcept;
+
     /// Any thread that is no worker starts fibers through here. False after stop().
     [[nodiscard]] bool count_foreign_spawn() noexcept;
     /// A fiber that was counted will never run.
@@ -39,8 +43,10 @@ public:
 
     [[nodiscard]] Worker& worker(std::size_t index) noexcept { return *workers_[index]; }
     [[nodiscard]] std::size_t worker_count() const noexcept { return workers_.size(); }
-    /// The worker for the next fiber that comes from outside.
-    [[nodiscard]] Worker& next_worker() noexcept;
+    /// Takes a ready fiber that has left its stack, from a thread that is no worker of this runtime,
+    /// and sees to it that somebody runs it.
+    void inject(boost::fibers::context& context) noexcept;
+    [[nodiscard]] InjectionQueue& injected() noexcept { return injected_; }
     [[nodiscard]] IdleWorkers& idle() noexcept { return idle_; }
     [[nodiscard]] std::uint64_t next_fiber_id() noexcept {
         return last_id_.fetch_add(1, std::memory_order_relaxed) + 1;
@@ -49,7 +55,6 @@ public:
 private:
     void tell_stop() noexcept;
     [[nodiscard]] bool all_finished() const noexcept;
-    void stop_workers(std::size_t count) noexcept;
     [[nodiscard]] StackSlabs& slabs_of(std::size_t bytes);
 
     const RuntimeOptions options_;
@@ -59,7 +64,7 @@ private:
     IdleWorkers idle_;
     std::vector<std::unique_ptr<Worker>> workers_;  // complete before the first thread starts
     std::latch started_;
-    std::atomic<std::size_t> next_worker_{0};
+    InjectionQueue injected_;
     std::atomic<std::uint64_t> last_id_{0};
     std::atomic<std::uint64_t> foreign_spawns_{0};
     std::atomic<std::uint64_t> discarded_{0};

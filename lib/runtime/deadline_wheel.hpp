@@ -18,9 +18,9 @@ class DeadlineWheel final {
 public:
     explicit DeadlineWheel(TimerWheel::TimePoint start) noexcept : wheel_(start) {}
 
-    /// A point at which expire() may have something to do. Threads: its worker, as for expire().
+    /// A point at which expire() may have something to do.
     [[nodiscard]] TimerWheel::TimePoint next_expiry() noexcept;
-    /// Times out every wait whose deadline has passed.
+    /// Times out every wait whose deadline has passed. Threads: any worker.
     void expire(TimerWheel::TimePoint now) noexcept;
 
 private:

@@ -84,15 +84,21 @@ bool IdleWorkers::become_watcher() noexcept {
     return false;
 }
 
-int IdleWorkers::replace_watchers(std::size_t worker) noexcept {
-    if (watchers_.load(std::memory_order_relaxed) != 0 || sleepers_.empty()) {
+int IdleWorkers::take_sleeper(std::size_t from) noexcept {
+    if (sleepers_.empty()) {
         return -1;
     }
-    const int sleeper = sleepers_.take_any((worker + 1) % workers_);
-    if (sleeper >= 0) {
-        searching_.fetch_add(1, std::memory_order_seq_cst);
+    // Counted before it is taken: it may end its search before this returns.
+    searching_.fetch_add(1, std::memory_order_seq_cst);
+    const int sleeper = sleepers_.take_any(from % workers_);
+    if (sleeper < 0) {
+        end_search();
     }
     return sleeper;
+}
+
+int IdleWorkers::replace_watchers(std::size_t worker) noexcept {
+    return watchers_.load(std::memory_order_relaxed) == 0 ? take_sleeper(worker + 1) : -1;
 }
 
 }  // namespace coir::detail

@@ -73,6 +73,8 @@ public:
 
     [[nodiscard]] bool become_watcher() noexcept;
     void resign_watcher() noexcept { watchers_.fetch_sub(1, std::memory_order_relaxed); }
+    /// The sleeper to wake for something that any worker can do, counted as searching; or -1.
+    [[nodiscard]] int take_sleeper(std::size_t from = 0) noexcept;
     /// The sleeper to wake because nobody watches, counted as searching; or -1.
     [[nodiscard]] int replace_watchers(std::size_t worker) noexcept;
 

@@ -92,7 +92,7 @@ Result<void> IoSource::wait(int direction, Deadline deadline) noexcept {
     if (state->canceled.load(std::memory_order_acquire)) {
         return std::errc::operation_canceled;
     }
-    if (state->hung_up.load(std::memory_order_acquire)) {
+    if (state->at_end[direction].load(std::memory_order_acquire)) {
         return {};  // no edge will come any more; the read or write will say what happened
     }
     bool moved = false;

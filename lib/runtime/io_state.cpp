@@ -73,7 +73,9 @@ void IoState::recycle(IoState* state) noexcept {
     for (auto& slot : state->slots) {
         slot.store(kSlotEmpty, std::memory_order_relaxed);
     }
-    state->hung_up.store(false, std::memory_order_relaxed);
+    for (auto& at_end : state->at_end) {
+        at_end.store(false, std::memory_order_relaxed);
+    }
     state->canceled.store(false, std::memory_order_relaxed);
     state->poller.store(0, std::memory_order_relaxed);
     state->interest.store(0, std::memory_order_relaxed);

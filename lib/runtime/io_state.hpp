@@ -19,8 +19,9 @@ public:
 
     /// One slot for the reading and one for the writing fiber; see waiter.hpp.
     std::atomic<std::uintptr_t> slots[2] = {kSlotEmpty, kSlotEmpty};
-    /// The peer has hung up or the socket has failed. Edge-triggered epoll says so once, so it stays.
-    std::atomic<bool> hung_up{false};
+    /// Nothing more will be reported in this direction: the peer has finished sending (reading only),
+    /// or the connection has failed. Edge-triggered epoll says so once, so it stays.
+    std::atomic<bool> at_end[2] = {false, false};
     std::atomic<bool> canceled{false};
     std::atomic<std::uint16_t> generation{0};
 

@@ -111,10 +111,12 @@ void Poller::deliver(std::span<const epoll_event> events, ReadyList& ready) noex
         }
         std::uint32_t bits = event.events;
         if ((bits & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
-            state->hung_up.store(true, std::memory_order_release);  // pairs with IoSource::wait()
+            // pairs with the acquire in IoSource::wait()
+            state->at_end[IoState::reading].store(true, std::memory_order_release);
             bits |= EPOLLIN;
         }
         if ((bits & (EPOLLHUP | EPOLLERR)) != 0) {
+            state->at_end[IoState::writing].store(true, std::memory_order_release);
             bits |= EPOLLOUT;
         }
         if ((bits & EPOLLIN) != 0) {

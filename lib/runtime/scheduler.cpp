@@ -25,6 +25,7 @@ constexpr auto kWatchInterval = 2ms;
 // Rounds without any activity before a watcher goes to sleep for good.
 constexpr int kQuietRounds = 5;
 constexpr std::size_t kStealBatch = 64;
+constexpr int kInjectedBatch = 32;
 
 }  // namespace
 
@@ -142,8 +143,23 @@ bool Scheduler::poll(Clock::time_point until) noexcept {
     for (Waiter* waiter : ready.waiters()) {
         wake(*waiter, WakeReason::ready);
     }
+    const bool injected = take_injected();
     expire_deadlines(ready.waiters().empty());
-    return !ready.waiters().empty();
+    return injected || !ready.waiters().empty();
+}
+
+bool Scheduler::take_injected() noexcept {
+    // A few at a time: other workers look here as well.
+    int count = 0;
+    for (; count != kInjectedBatch; ++count) {
+        context* const injected = worker_.core().injected().pop();
+        if (injected == nullptr) {
+            break;
+        }
+        happens_after(injected);
+        push(*injected);
+    }
+    return count != 0;
 }
 
 void Scheduler::expire_deadlines(bool exactly) noexcept {
@@ -241,12 +257,18 @@ bool Scheduler::find_surplus() noexcept {
 void Scheduler::suspend_until(const Clock::time_point& until) noexcept {
     if (alone_) {
         State awake = State::running;
-        if (!state_.compare_exchange_strong(awake, State::sleeping, std::memory_order_seq_cst)) {
-            state_.store(State::running, std::memory_order_relaxed);
-            return;  // what was left lies in Boost's remote queue: the dispatcher looks there next
+        idle_.enter_sleep(worker_.index());
+        if (state_.compare_exchange_strong(awake, State::sleeping, std::memory_order_seq_cst)) {
+            const bool injected = !worker_.core().injected().empty();
+            (void)poll(injected ? Clock::time_point::min()
+                                : std::min(until, worker_.deadlines()->next_expiry()));
         }
-        (void)poll(std::min(until, worker_.deadlines()->next_expiry()));
+        // Notified before it slept: what was left lies in Boost's remote queue or is injected, and
+        // the dispatcher looks there next.
         state_.exchange(State::running, std::memory_order_seq_cst);
+        if (idle_.leave_sleep(worker_.index())) {
+            idle_.end_search();
+        }
         return;
     }
     if (find_surplus()) {
@@ -273,7 +295,8 @@ void Scheduler::sleep(Clock::time_point until) noexcept {
     bool woken = false;
     if (state_.compare_exchange_strong(awake, State::sleeping, std::memory_order_seq_cst)) {
         // pairs with offer_surplus(): either it sees us in the set, or we see its surplus
-        const auto bound = idle_.has_surplus() ? Clock::time_point::min() : until;
+        const bool has_work = idle_.has_surplus() || !worker_.core().injected().empty();
+        const auto bound = has_work ? Clock::time_point::min() : until;
         woken = poll(bound);
     }
     state_.exchange(State::running, std::memory_order_seq_cst);
@@ -323,6 +346,7 @@ bool Scheduler::watch() noexcept {
             wake(*waiter, WakeReason::ready);
             Worker::count(steals_);
         }
+        other.deadlines()->expire(Clock::now());
         (void)rob(i);
     }
     return active;

@@ -81,6 +81,7 @@ private:
     [[nodiscard]] bool on_dispatcher() const noexcept { return running_ == dispatcher_; }
     [[nodiscard]] bool is_poll_due() noexcept;
     bool poll(Clock::time_point until) noexcept;
+    bool take_injected() noexcept;
     void expire_deadlines(bool exactly) noexcept;
     void share_surplus() noexcept;
     void wake_worker(int worker) noexcept;

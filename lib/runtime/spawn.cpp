@@ -38,6 +38,7 @@ PreparedFiber prepare_fiber(RuntimeCore* core, const SpawnOptions& options,
         here = nullptr;
     }
     COIR_CHECK(options.worker < static_cast<int>(core->worker_count()));
+    COIR_CHECK(!options.pinned || options.worker >= 0 || here != nullptr);
     std::error_code error;
     const StackRegion stack = core->take_stack(here, options.stack_bytes, error);
     if (!stack) {
@@ -83,12 +84,15 @@ void launch_fiber(PreparedFiber prepared, FiberEntry entry) noexcept {
 
     Worker* const here = Worker::current();
     const bool is_here = here != nullptr && &here->core() == control.core;
-    if (control.worker >= 0 && !(is_here && here->index() == static_cast<std::size_t>(control.worker))) {
+    const bool wants_another =
+        control.worker >= 0 &&
+        !(is_here && here->index() == static_cast<std::size_t>(control.worker));
+    if (wants_another) {
         control.core->worker(static_cast<std::size_t>(control.worker)).inject(*context);
     } else if (is_here) {
         here->scheduler().push(*context);
     } else {
-        control.core->next_worker().inject(*context);
+        control.core->inject(*context);
     }
 }
 

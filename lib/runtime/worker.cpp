@@ -39,11 +39,11 @@ __attribute__((noinline)) Worker* Worker::current() noexcept {
     return worker;
 }
 
-void Worker::start(void (*started)(RuntimeCore&) noexcept) {
-    thread_ = std::thread([this, started] { run(started); });
+void Worker::start() {
+    thread_ = std::thread([this] { run(); });
 }
 
-void Worker::run(void (*started)(RuntimeCore&) noexcept) noexcept {
+void Worker::run() noexcept {
     char name[16];
     std::snprintf(name, sizeof name, "coir-%zu", index_);
     pthread_setname_np(pthread_self(), name);
@@ -52,7 +52,7 @@ void Worker::run(void (*started)(RuntimeCore&) noexcept) noexcept {
     boost::fibers::context* const main = boost::fibers::context::active();
     announce_thread(equip(*main, main_control_).switch_state);
     boost::fibers::use_scheduling_algorithm<Installed>(*this);
-    started(core_);
+    core_.await_all_workers();
     while (!stop_requested_.load(std::memory_order_acquire)) {
         main->suspend();
     }
@@ -88,7 +88,7 @@ void Worker::make_ready(FiberControl& fiber) noexcept {
     boost::fibers::scheduler* const last = context.get_scheduler();
     if (here != nullptr && last == &here->scheduler_->boost_scheduler()) {
         here->scheduler_->push(context);
-    } else if (here == nullptr || &here->core_ != fiber.core || fiber.pinned) {
+    } else if (fiber.pinned) {
         happens_before(&context);
         last->schedule_from_remote(&context);
     } else {
@@ -96,7 +96,11 @@ void Worker::make_ready(FiberControl& fiber) noexcept {
         fiber.parking.lock();
         fiber.parking.unlock();
         happens_after(&fiber.parking);
-        here->scheduler_->push(context);
+        if (here != nullptr && &here->core_ == fiber.core) {
+            here->scheduler_->push(context);
+        } else {
+            fiber.core->inject(context);
+        }
     }
 }
 

@@ -27,8 +27,9 @@ public:
     Worker(const Worker&) = delete;
     Worker& operator=(const Worker&) = delete;
 
-    /// Starts the thread; `started` is called on it when the worker can be used from others.
-    void start(void (*started)(RuntimeCore&) noexcept);
+    void start();
+    /// Lets the thread end as soon as all workers have been awaited. Instead of request_stop().
+    void abandon() noexcept { stop_requested_.store(true, std::memory_order_release); }
     /// Lets the thread end. Requires: no fiber of the runtime is alive. Threads: any.
     void request_stop() noexcept;
     void join() noexcept { thread_.join(); }
@@ -76,7 +77,7 @@ private:
     friend class Scheduler;
 
     void equip_dispatcher(boost::fibers::context& dispatcher) noexcept;
-    void run(void (*started)(RuntimeCore&) noexcept) noexcept;
+    void run() noexcept;
 
     RuntimeCore& core_;
     const std::size_t index_;
@@ -85,7 +86,7 @@ private:
     StackCache stacks_;
     const std::shared_ptr<DeadlineWheel> deadlines_;
     // Shared with Boost's scheduler of the thread, which ends before other workers have stopped
-    // looking here. Set before `started` is called.
+    // looking here. Set before all workers have been awaited.
     boost::intrusive_ptr<Scheduler> scheduler_;
     alignas(FiberControl) std::byte main_control_[sizeof(FiberControl)];
     alignas(FiberControl) std::byte dispatcher_control_[sizeof(FiberControl)];

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string_view>
+
+#include "coir/base/deadline.hpp"
+#include "coir/base/result.hpp"
+
+namespace coir::http {
+
+class BodySink;
+
+/// The body of one response, written while it is being made.
+///
+/// The first write sends the head and decides the framing: exact if the response has a
+/// content_length(), else chunked, and for an HTTP/1.0 client until the connection closes. Small
+/// writes are collected in the connection's buffer; flush() sends what has been collected. The end of
+/// the handler ends the body; if fewer bytes were written than promised, the connection is aborted.
+class BodyWriter final {
+public:
+    explicit BodyWriter(BodySink& sink) noexcept : sink_(&sink) {}
+
+    /// Sends `data`, or keeps it for the next flush while the buffer has room.
+    ///
+    /// Suspends: while the buffer and the socket are full, until `deadline` or the server's
+    ///           write_timeout.
+    /// Errors:   timed_out, broken_pipe, connection_reset: the connection is closed after the handler
+    ///           and later writes fail at once. body_length_mismatch: more than content_length(),
+    ///           nothing of `data` is sent.
+    /// Cost:     data over 16 KiB is not copied.
+    [[nodiscard]] Result<void> write(std::span<const std::byte> data, Deadline deadline);
+    [[nodiscard]] Result<void> write(std::string_view text, Deadline deadline);
+
+    /// Sends the head, if nothing has been written yet, and all that has been collected.
+    /// Suspends, Errors: as write().
+    [[nodiscard]] Result<void> flush(Deadline deadline);
+
+private:
+    BodySink* sink_;
+};
+
+}  // namespace coir::http

@@ -1,0 +1,127 @@
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "coir/base/assert.hpp"
+#include "coir/base/deadline.hpp"
+#include "coir/base/result.hpp"
+#include "coir/http/body_writer.hpp"
+#include "coir/http/media_type.hpp"
+#include "coir/http/status.hpp"
+
+namespace coir::http {
+
+class BodySink;
+
+/// All that a handler may say: 200 with an empty body, unless it says otherwise.
+///
+/// Framing is the engine's: it adds Date, Content-Length or Transfer-Encoding, and Connection. The
+/// answer to HEAD is made like the one to GET, and its body is left out.
+class Response final {
+public:
+    /// Without a sink, as in a test of a handler, write() and body_writer() may not be used.
+    Response() noexcept = default;
+    explicit Response(BodySink& sink) noexcept : sink_(&sink) {}
+    Response(const Response&) = delete;
+    Response& operator=(const Response&) = delete;
+
+    /// A code that is no final answer (under 200, over 999) becomes 500.
+    Response& status(Status status) noexcept {
+        status_ = status >= Status::ok && status <= Status{999} ? status
+                                                                : Status::internal_server_error;
+        touched_ = true;
+        return *this;
+    }
+
+    /// Adds a field.
+    /// Errors: invalid_field, and nothing is added: the name is no token, the value has a control
+    ///         character (such as CR, LF or NUL), or the field is the engine's: Date, Connection,
+    ///         Content-Length, Transfer-Encoding. A second Content-Type replaces the first.
+    [[nodiscard]] Result<void> header(std::string_view name, std::string_view value);
+    /// `response.content_type(media::json)`.
+    Response& content_type(MediaType type) noexcept {
+        content_type_ = type.as_text();
+        touched_ = true;
+        return *this;
+    }
+    /// Errors: invalid_field, as header().
+    [[nodiscard]] Result<void> content_type(std::string_view type);
+
+    /// The whole body, copied.
+    Response& body(std::string_view text);
+    /// The whole body, moved.
+    template <std::same_as<std::string> S>
+    Response& body(S&& text) noexcept {
+        owned_body_ = std::move(text);
+        return body_static(owned_body_);
+    }
+    /// The whole body, neither copied nor owned.
+    /// Requires: `text` outlives the connection, as a literal or a file loaded at start-up does.
+    Response& body_static(std::string_view text) noexcept {
+        body_ = text;
+        touched_ = true;
+        return *this;
+    }
+
+    /// Promises that write() will be given exactly so many bytes. Before the first write().
+    Response& content_length(std::uint64_t bytes) noexcept {
+        promised_length_ = bytes;
+        touched_ = true;
+        return *this;
+    }
+    /// Instead of body(): writes a piece of a body that is still being made; see BodyWriter.
+    [[nodiscard]] Result<void> write(std::span<const std::byte> data, Deadline deadline) {
+        return body_writer().write(data, deadline);
+    }
+    [[nodiscard]] Result<void> write(std::string_view text, Deadline deadline) {
+        return body_writer().write(text, deadline);
+    }
+    /// Requires: this response was made with a sink.
+    [[nodiscard]] BodyWriter body_writer() noexcept {
+        COIR_ASSERT(sink_ != nullptr);
+        return BodyWriter(*sink_);
+    }
+
+    /// The connection closes after this response, and says so in it.
+    Response& close_connection() noexcept {
+        close_ = true;
+        touched_ = true;
+        return *this;
+    }
+
+    [[nodiscard]] Status status() const noexcept { return status_; }
+    [[nodiscard]] std::string_view content_type() const noexcept { return content_type_; }
+    /// The added fields as they will be sent, each with its CRLF.
+    [[nodiscard]] std::string_view fields() const noexcept { return fields_; }
+    [[nodiscard]] std::string_view body() const noexcept { return body_; }
+    [[nodiscard]] std::optional<std::uint64_t> promised_length() const noexcept {
+        return promised_length_;
+    }
+    [[nodiscard]] bool closes_connection() const noexcept { return close_; }
+    /// Whether the handler has said anything.
+    [[nodiscard]] bool is_touched() const noexcept { return touched_; }
+
+    /// As after construction; keeps its memory for the next response.
+    void reset() noexcept;
+
+private:
+    BodySink* sink_ = nullptr;
+    Status status_ = Status::ok;
+    bool close_ = false;
+    bool touched_ = false;
+    std::string_view content_type_;  // static, or in owned_content_type_
+    std::string_view body_;          // static, or in owned_body_
+    std::optional<std::uint64_t> promised_length_;
+    std::string fields_;
+    std::string owned_content_type_;
+    std::string owned_body_;
+};
+
+}  // namespace coir::http

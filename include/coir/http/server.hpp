@@ -1,0 +1,137 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+#include "coir/base/deadline.hpp"
+#include "coir/base/result.hpp"
+#include "coir/http/router.hpp"
+#include "coir/net/address.hpp"
+
+namespace coir::http {
+
+/// What went wrong, for ServerOptions::on_error. It holds no header values and no bodies.
+struct ServerError {
+    enum class Where {
+        accept,   ///< A connection could not be accepted or started.
+        request,  ///< The bytes were no request that this server takes; it was answered with 4xx or 501.
+        handler,  ///< A handler threw, or wrote another length than it had promised.
+    };
+    Where where;
+    std::error_code error;         // none if it is an exception
+    std::exception_ptr exception;  // null if it is an error
+    std::string_view path;         // of the request, if there is one; valid during the call
+};
+
+/// Every limit has a default that a server on the open Internet can live with.
+struct ServerOptions {
+    /// Request line and header fields together, else 431. What browsers and proxies keep to; a request
+    /// that is still arriving holds so much memory. 65,000 at most.
+    std::size_t max_header_bytes = 16 * 1024;
+    /// Header fields, else 431. Browsers send some 20, proxies add a few.
+    std::size_t max_header_fields = 64;
+    /// The request target, else 414. RFC 9112 wants 8,000 at least.
+    std::size_t max_target_bytes = 8 * 1024;
+    /// The request body, else 413. read_all() may keep so much in memory for each connection.
+    std::size_t max_body_bytes = 1024 * 1024;
+    /// Of a body that the handler left unread: read so much to keep the connection, else close it.
+    /// Go's net/http has the same figure.
+    std::size_t max_drained_bytes = 256 * 1024;
+    /// Responses to pipelined requests are collected up to here before they are written. A client that
+    /// does not read is waited for, and costs no more than this and one response.
+    std::size_t max_output_bytes = 64 * 1024;
+    /// Open connections; further ones get 503 and are closed. The descriptor limit may be lower.
+    std::size_t max_connections = 100'000;
+
+    /// An idle keep-alive connection is closed after this. Longer than the usual proxies in front (60 s).
+    std::chrono::milliseconds idle_timeout{75'000};
+    /// From the first byte of a head to its last, never renewed: a client cannot drip.
+    std::chrono::milliseconds header_timeout{10'000};
+    /// For a body, plus one second for each `slowest_bytes_per_second` that has come.
+    std::chrono::milliseconds body_timeout{30'000};
+    /// For a write to make room, plus the time that its size takes at the slowest rate.
+    std::chrono::milliseconds write_timeout{30'000};
+    /// Peers below this rate run into the two timeouts above. A bad mobile link has ten times as much.
+    std::size_t slowest_bytes_per_second = 1024;
+    /// After a refused request: how long to read on and drop what comes, so that the reset that closing
+    /// a socket with unread bytes causes does not destroy the reply on its way.
+    std::chrono::milliseconds linger_timeout{2'000};
+
+    /// Connections that the kernel holds for each worker until they are accepted.
+    int backlog = 4096;
+    /// Stack of a connection's fiber; 0 means the runtime's default.
+    std::size_t stack_bytes = 0;
+    /// Sent as `Server: ...` if not empty. By default the server does not say what it is.
+    std::string server_name;
+    /// Called by any worker, at the same time as by others, on the fiber it happened on.
+    std::function<void(const ServerError&)> on_error;
+};
+
+/// Counters since the server was made, added up over its workers.
+struct ServerStats {
+    std::uint64_t accepted = 0;          ///< Connections accepted, refused ones included.
+    std::uint64_t refused = 0;           ///< Connections closed at once: over a limit.
+    std::uint64_t open = 0;              ///< Connections now.
+    std::uint64_t requests = 0;          ///< Requests that reached the router.
+    std::uint64_t bad_requests = 0;      ///< Requests answered with an error of the engine's own.
+    std::uint64_t handler_failures = 0;  ///< Requests whose handler threw or broke its promise.
+    std::uint64_t timeouts = 0;          ///< Connections closed by a timeout other than the idle one.
+    std::uint64_t accept_errors = 0;     ///< accept() that failed, as at the descriptor limit.
+};
+
+/// Serves HTTP/1.1 and HTTP/1.0 with one fiber per connection.
+///
+///     coir::Runtime runtime;
+///     runtime.run([] {
+///         coir::http::Server server(make_router());
+///         server.listen(coir::net::SocketAddress::any(8080)).value();
+///         server.serve();
+///     });
+///
+/// Each worker has a listener of its own on the same port, and the kernel spreads connections over
+/// them. An idle connection holds its fiber's stack and no buffers.
+class Server final {
+public:
+    explicit Server(Router router, ServerOptions options = {});
+    /// Requires: serve() has returned, or was never called.
+    ~Server();
+    Server(const Server&) = delete;
+    Server& operator=(const Server&) = delete;
+
+    /// Opens the port; clients can connect from now on, and wait for serve(). May be called several
+    /// times, for several addresses. Returns the address with the port that the kernel has chosen for
+    /// port 0.
+    ///
+    /// Errors: address_in_use, also where the port is shared by SO_REUSEPORT, permission_denied,
+    ///         not_a_fiber outside a runtime.
+    /// Requires: serve() has not been called.
+    [[nodiscard]] Result<net::SocketAddress> listen(const net::SocketAddress& address);
+
+    /// Accepts and serves until stop(), then until the last connection has ended.
+    ///
+    /// Suspends: all the time. Throws std::bad_alloc or std::system_error if it cannot start.
+    /// Requires: called on a fiber, once.
+    void serve();
+
+    /// Stops accepting, serves what is in the accept queues, closes idle connections at once, lets
+    /// begun requests be answered with `Connection: close`, and cuts what is left at `deadline`. Does
+    /// not wait: serve() returns when all is done. A later call can only move the deadline forward.
+    /// Threads: any, while *this lives.
+    void stop(Deadline deadline) noexcept;
+
+    /// Threads: any.
+    [[nodiscard]] ServerStats stats() const noexcept;
+
+private:
+    class Core;
+    std::unique_ptr<Core> core_;
+};
+
+}  // namespace coir::http

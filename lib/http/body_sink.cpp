@@ -1,0 +1,82 @@
+#include "body_sink.hpp"
+
+#include "body_source.hpp"
+#include "coir/base/assert.hpp"
+#include "coir/base/error.hpp"
+
+namespace coir::http {
+
+using response_writer::Framing;
+
+void BodySink::start() {
+    started_ = true;
+    written_ = 0;
+    error_ = {};
+    request_body_.forget_continue();
+    framing_ = response_writer::streamed_framing(response_, context_);
+    response_writer::append_head(wire_.out, response_, context_, framing_,
+                                 response_.promised_length().value_or(0));
+}
+
+Result<void> BodySink::write(std::span<const std::byte> data, Deadline deadline) {
+    if (!started_) {
+        start();
+    }
+    if (error_) {
+        return error_;
+    }
+    if (framing_ == Framing::length && written_ + data.size() > *response_.promised_length()) {
+        return Errc::body_length_mismatch;
+    }
+    written_ += data.size();
+    if (data.empty() || framing_ == Framing::none || context_.is_head) {
+        return {};
+    }
+    const bool chunked = framing_ == Framing::chunked;
+    if (chunked) {
+        response_writer::append_chunk_size(wire_.out, data.size());
+    }
+    Result<void> outcome;
+    if (data.size() > response_writer::kLargeBody) {
+        constexpr char kChunkEnd[] = {'\r', '\n'};
+        const auto tail = std::as_bytes(std::span(kChunkEnd, chunked ? 2 : 0));
+        outcome = wire_.flush_with(data, tail, deadline);
+    } else {
+        wire_.out.append(data);
+        if (chunked) {
+            wire_.out.append("\r\n");
+        }
+        if (wire_.is_over_limit()) {
+            outcome = wire_.flush(deadline);
+        }
+    }
+    error_ = outcome.error();
+    return outcome;
+}
+
+Result<void> BodySink::flush(Deadline deadline) {
+    if (!started_) {
+        start();
+    }
+    if (!error_) {
+        error_ = wire_.flush(deadline).error();
+    }
+    return error_ ? Result<void>(error_) : Result<void>();
+}
+
+Result<void> BodySink::finish() {
+    COIR_ASSERT(started_);
+    if (error_) {
+        return error_;
+    }
+    if (framing_ == Framing::length && written_ != *response_.promised_length() &&
+        !(context_.is_head && written_ == 0)) {
+        return Errc::body_length_mismatch;
+    }
+    if (framing_ == Framing::chunked && !context_.is_head) {
+        response_writer::append_last_chunk(wire_.out);
+    }
+    return {};
+}
+
+}  // namespace coir::http

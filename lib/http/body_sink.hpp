@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <system_error>
+
+#include "coir/base/deadline.hpp"
+#include "coir/base/result.hpp"
+#include "coir/http/response.hpp"
+#include "response_writer.hpp"
+#include "wire.hpp"
+
+namespace coir::http {
+
+class BodySource;
+
+/// Where the body of a response goes that is written while it is being made.
+class BodySink final {
+public:
+    BodySink(Wire& wire, const Response& response, BodySource& request_body) noexcept
+        : wire_(wire), response_(response), request_body_(request_body) {}
+
+    /// A handler is about to run; `context` is how its response will be framed.
+    void begin(const response_writer::Context& context) noexcept {
+        context_ = context;
+        started_ = false;
+    }
+    [[nodiscard]] Result<void> write(std::span<const std::byte> data, Deadline deadline);
+    [[nodiscard]] Result<void> flush(Deadline deadline);
+    /// The handler has returned. Errors: body_length_mismatch, and what a write said.
+    /// Requires: has_started().
+    [[nodiscard]] Result<void> finish();
+
+    /// Whether the head is on its way, so that no other response can be made.
+    [[nodiscard]] bool has_started() const noexcept { return started_; }
+    /// The end of the body is the end of the connection.
+    [[nodiscard]] bool must_close() const noexcept {
+        return framing_ == response_writer::Framing::until_close;
+    }
+
+private:
+    void start();
+
+    Wire& wire_;
+    const Response& response_;
+    BodySource& request_body_;
+    response_writer::Context context_;
+    bool started_ = false;
+    response_writer::Framing framing_ = response_writer::Framing::none;  // once started
+    std::uint64_t written_ = 0;
+    std::error_code error_;  // of a write
+};
+
+}  // namespace coir::http

@@ -1,0 +1,268 @@
+#include "body_source.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "coir/base/assert.hpp"
+#include "coir/base/error.hpp"
+#include "response_writer.hpp"
+
+namespace coir::http {
+namespace {
+
+constexpr std::size_t kReadBytes = 16 * 1024;
+// What an exchange keeps of its buffers for the next request, in bytes.
+constexpr std::size_t kKeptBytes = 64 * 1024;
+
+}  // namespace
+
+void BodySource::begin_body(const RequestHead& head) noexcept {
+    expects_continue_ = head.expects_continue;
+    announced_ = remaining_;
+    decoded_ = 0;
+    received_ = 0;
+    used_ = parser_.head_bytes();
+    begun_ = {};
+    error_ = {};
+    collected_.clear();
+    COIR_ASSERT(spill_.empty());
+    if (!arrived().empty()) {
+        expects_continue_ = false;  // it does not wait (RFC 9110, 10.1.1)
+    }
+}
+
+void BodySource::finish() noexcept {
+    COIR_ASSERT(complete_);
+    if (announced_ == 0 && !chunked_) {
+        in_.consume(parser_.head_bytes());
+    } else {
+        in_.consume(used_);
+        if (!spill_.empty()) {
+            COIR_ASSERT(in_.empty());
+            std::swap(in_, spill_);
+        }
+        announced_ = 0;
+    }
+    parser_.reset();
+}
+
+// Of the body and of what follows it.
+std::span<std::byte> BodySource::arrived() noexcept {
+    const auto bytes = used_ != in_.size() ? in_.readable().subspan(used_) : spill_.readable();
+    // Our own memory: chunks are decoded where they lie.
+    return {const_cast<std::byte*>(bytes.data()), bytes.size()};
+}
+
+void BodySource::take(std::size_t bytes) noexcept {
+    if (used_ != in_.size()) {
+        used_ += bytes;
+    } else {
+        spill_.consume(bytes);
+    }
+}
+
+std::error_code BodySource::fail(std::error_code error) noexcept {
+    error_ = error;
+    return error;
+}
+
+// Takes `raw`, the front of what has arrived; returns how many bytes of the body it held.
+Result<std::size_t> BodySource::decode(std::span<std::byte> raw, std::byte* into) noexcept {
+    const auto decoded = parser_.decode_chunks(raw, into);
+    if (!decoded) {
+        return fail(decoded.error());
+    }
+    take(decoded->consumed);
+    decoded_ += decoded->written;
+    if (decoded_ > wire_.options().max_body_bytes) {
+        return fail(make_error_code(Errc::body_too_large));
+    }
+    complete_ = decoded->complete;
+    return decoded->written;
+}
+
+// Whoever waits for a client must have told it everything: a client may wait for an earlier response
+// before it sends the body, or for 100 Continue.
+Result<void> BodySource::before_wait(Deadline deadline) noexcept {
+    if (expects_continue_) {
+        expects_continue_ = false;
+        try {
+            response_writer::append_continue(wire_.out);
+        } catch (...) {
+            return fail(std::make_error_code(std::errc::not_enough_memory));
+        }
+    }
+    if (const auto flushed = wire_.flush(deadline); !flushed) {
+        return fail(flushed.error());
+    }
+    return {};
+}
+
+Result<std::size_t> BodySource::receive(std::span<std::byte> into, Deadline deadline) noexcept {
+    if (const auto ready = before_wait(deadline); !ready) {
+        return ready.error();
+    }
+    if (begun_ == Deadline::Clock::time_point()) {
+        begun_ = coarse_now();
+    }
+    const Deadline last = Deadline::at(
+        begun_ + patience(wire_.options().body_timeout, received_, wire_.options()));
+    const auto read = wire_.stream().read_some(into, std::min(deadline, last));
+    if (!read) {
+        // The caller may have had less patience than the server has.
+        return read.error() == std::errc::timed_out && deadline < last ? read.error()
+                                                                       : fail(read.error());
+    }
+    if (*read == 0) {
+        return fail(make_error_code(Errc::unexpected_eof));
+    }
+    received_ += *read;
+    return read;
+}
+
+Result<void> BodySource::receive_more(Deadline deadline) noexcept {
+    COIR_ASSERT(arrived().empty());
+    std::span<std::byte> room;
+    try {
+        room = spill_.prepare(kReadBytes);
+    } catch (...) {
+        return fail(std::make_error_code(std::errc::not_enough_memory));
+    }
+    COIR_TRY(const std::size_t size, receive(room, deadline));
+    spill_.commit(size);
+    return {};
+}
+
+Result<std::size_t> BodySource::read_some(std::span<std::byte> into, Deadline deadline) noexcept {
+    COIR_ASSERT(!into.empty());
+    for (;;) {
+        if (complete_) {
+            return std::size_t{0};
+        }
+        if (error_) {
+            return error_;
+        }
+        const std::span<std::byte> raw = arrived();
+        if (chunked_ && !raw.empty()) {
+            // The decoded bytes are never more than the raw ones.
+            COIR_TRY(const std::size_t size,
+                     decode(raw.first(std::min(raw.size(), into.size())), into.data()));
+            if (size != 0) {
+                return size;
+            }
+        } else if (!chunked_) {
+            const auto wanted = static_cast<std::size_t>(
+                std::min<std::uint64_t>(remaining_, into.size()));
+            std::size_t size = std::min(wanted, raw.size());
+            if (size != 0) {
+                std::memcpy(into.data(), raw.data(), size);
+                take(size);
+            } else if (wanted >= kReadBytes / 4 || wanted == remaining_) {
+                // Straight to where it is wanted, and no further than the body goes.
+                COIR_TRY(size, receive(into.first(wanted), deadline));
+            } else if (const auto more = receive_more(deadline); !more) {
+                return more.error();
+            }
+            if (size != 0) {
+                remaining_ -= size;
+                complete_ = remaining_ == 0;
+                return size;
+            }
+        } else if (const auto more = receive_more(deadline); !more) {
+            return more.error();
+        }
+    }
+}
+
+Result<std::string_view> BodySource::read_all(Deadline deadline) {
+    if (complete_) {
+        return std::string_view();
+    }
+    if (error_) {
+        return error_;
+    }
+    const std::span<std::byte> raw = arrived();
+    const auto* const text = reinterpret_cast<const char*>(raw.data());
+    if (!chunked_ && raw.size() >= remaining_) {
+        const auto size = static_cast<std::size_t>(remaining_);
+        take(size);
+        remaining_ = 0;
+        complete_ = true;
+        return std::string_view(text, size);
+    }
+    collected_.clear();
+    if (chunked_ && !raw.empty()) {
+        COIR_TRY(const std::size_t size, decode(raw, raw.data()));
+        if (complete_) {
+            return std::string_view(text, size);
+        }
+        collected_.append(std::string_view(text, size));
+    }
+    while (!complete_) {
+        // Grows with what has come, not with what the client promises.
+        std::size_t room = std::max(collected_.size(), kReadBytes);
+        if (!chunked_) {
+            room = static_cast<std::size_t>(std::min<std::uint64_t>(room, remaining_));
+        }
+        const auto size = read_some(collected_.prepare(room), deadline);
+        if (!size) {
+            return fail(size.error());  // a timeout of the caller too: what has come is lost
+        }
+        collected_.commit(*size);
+    }
+    return collected_.as_text();
+}
+
+bool BodySource::can_be_drained() const noexcept {
+    return complete_ || (!error_ && !expects_continue_ &&
+                         (chunked_ || remaining_ <= wire_.options().max_drained_bytes));
+}
+
+bool BodySource::drain() noexcept {
+    std::size_t drained = 0;
+    while (!complete_) {
+        std::span<std::byte> raw = arrived();
+        if (raw.empty()) {
+            if (error_ || !receive_more(Deadline::never())) {
+                return false;
+            }
+            raw = arrived();
+        }
+        drained += raw.size();
+        if (chunked_) {
+            if (!decode(raw, nullptr) || drained > wire_.options().max_drained_bytes) {
+                return false;
+            }
+        } else {
+            const auto size =
+                static_cast<std::size_t>(std::min<std::uint64_t>(remaining_, raw.size()));
+            take(size);
+            remaining_ -= size;
+            complete_ = remaining_ == 0;
+        }
+    }
+    return true;
+}
+
+std::optional<std::uint64_t> BodySource::content_length() const noexcept {
+    if (chunked_) {
+        return std::nullopt;
+    }
+    return complete_ && announced_ == 0 ? 0 : announced_;
+}
+
+void BodySource::reset() noexcept {
+    chunked_ = false;
+    complete_ = true;
+    announced_ = 0;
+    error_ = {};
+    for (Buffer* buffer : {&in_, &spill_, &collected_, &wire_.out}) {
+        buffer->clear();
+        if (buffer->capacity() > kKeptBytes) {
+            *buffer = Buffer();
+        }
+    }
+}
+
+}  // namespace coir::http

@@ -1,0 +1,93 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <system_error>
+
+#include "coir/base/buffer.hpp"
+#include "coir/base/deadline.hpp"
+#include "coir/base/result.hpp"
+#include "coir/http/request.hpp"
+#include "request_parser.hpp"
+#include "wire.hpp"
+
+namespace coir::http {
+
+/// Where the body of a request comes from: first what has arrived behind the head in `in`, then the
+/// socket.
+///
+/// The problem: the handler holds views of the head, so `in` must stay as it is while a body of any
+/// size goes by. Bytes that come later go into a second buffer, `spill`. When the body ends there,
+/// all of `in` has been used, and the two change places.
+class BodySource final {
+public:
+    BodySource(Wire& wire, Buffer& in, RequestParser& parser) noexcept
+        : wire_(wire), in_(in), parser_(parser) {}
+
+    /// The head of a request is complete at the front of `in`; its body begins behind.
+    void begin(const RequestHead& head) noexcept {
+        chunked_ = head.chunked;
+        remaining_ = head.content_length.value_or(0);
+        complete_ = !chunked_ && remaining_ == 0;
+        if (!complete_) [[unlikely]] {
+            begin_body(head);
+        }
+    }
+    /// The request is over: takes it out of `in`. Requires: is_complete().
+    void finish() noexcept;
+
+    [[nodiscard]] Result<std::size_t> read_some(std::span<std::byte> into,
+                                                Deadline deadline) noexcept;
+    [[nodiscard]] Result<std::string_view> read_all(Deadline deadline);
+
+    /// Whether the rest of the body may be read and dropped to save the connection: it is not too
+    /// long, and the client is sending it.
+    [[nodiscard]] bool can_be_drained() const noexcept;
+    /// Reads and drops it. False if that failed.
+    /// Suspends: until the body ends, or the server's body_timeout.
+    [[nodiscard]] bool drain() noexcept;
+
+    [[nodiscard]] std::optional<std::uint64_t> content_length() const noexcept;
+    [[nodiscard]] bool is_complete() const noexcept { return complete_; }
+    [[nodiscard]] std::error_code error() const noexcept { return error_; }
+    /// The final response has begun: too late for 100 Continue.
+    void forget_continue() noexcept { expects_continue_ = false; }
+
+    /// For the next connection: forgets everything, and gives memory over what an ordinary request
+    /// needs back.
+    void reset() noexcept;
+
+private:
+    void begin_body(const RequestHead& head) noexcept;
+    [[nodiscard]] std::span<std::byte> arrived() noexcept;
+    void take(std::size_t bytes) noexcept;
+    [[nodiscard]] std::error_code fail(std::error_code error) noexcept;
+    [[nodiscard]] Result<std::size_t> decode(std::span<std::byte> raw, std::byte* into) noexcept;
+    /// Reads from the socket, at least one byte.
+    [[nodiscard]] Result<std::size_t> receive(std::span<std::byte> into, Deadline deadline) noexcept;
+    [[nodiscard]] Result<void> receive_more(Deadline deadline) noexcept;
+    [[nodiscard]] Result<void> before_wait(Deadline deadline) noexcept;
+
+    Wire& wire_;
+    Buffer& in_;
+    RequestParser& parser_;
+    Buffer spill_;      // what came after `in`
+    Buffer collected_;  // what read_all() had to put together
+
+    // complete_ or error_: nothing more is read.
+    bool chunked_ = false;
+    bool complete_ = true;
+    bool expects_continue_ = false;    // and has not been told
+    std::uint64_t remaining_ = 0;      // of a body with a length
+    std::uint64_t announced_ = 0;      // its length
+    std::uint64_t decoded_ = 0;        // of a chunked body
+    std::uint64_t received_ = 0;       // from the socket
+    std::size_t used_ = 0;             // of `in`: the head, and what has been taken behind it
+    Deadline::Clock::time_point begun_{};  // when the first wait began; the epoch before that
+    std::error_code error_;
+};
+
+}  // namespace coir::http

@@ -1,0 +1,49 @@
+#include "connection_registry.hpp"
+
+namespace coir::http {
+
+template <typename Visit>
+void ConnectionRegistry::for_each(Visit visit) noexcept {
+    for (Shard& shard : shards_) {
+        const std::lock_guard lock(shard.mutex);
+        for (Entry* entry = shard.first; entry != nullptr; entry = entry->next_) {
+            visit(*entry);
+        }
+    }
+}
+
+void ConnectionRegistry::close_idle() noexcept {
+    closing_.store(true, std::memory_order_seq_cst);  // see Entry::begin_idle()
+    for_each([](Entry& entry) {
+        if (entry.idle_.load(std::memory_order_seq_cst)) {
+            // Bytes that have arrived can still be read; behind them the stream ends. An error says
+            // that the peer was faster.
+            (void)entry.stream_.shutdown(net::Shutdown::read);
+        }
+    });
+}
+
+void ConnectionRegistry::cut_all() noexcept {
+    for_each([](Entry& entry) { entry.stream_.close(); });
+}
+
+ConnectionRegistry::Entry::Entry(ConnectionRegistry& registry, net::TcpStream& stream,
+                                 std::size_t shard) noexcept
+    : registry_(registry), stream_(stream), shard_(registry.shards_[shard]) {
+    const std::lock_guard lock(shard_.mutex);
+    next_ = shard_.first;
+    if (next_ != nullptr) {
+        next_->previous_ = this;
+    }
+    shard_.first = this;
+}
+
+ConnectionRegistry::Entry::~Entry() {
+    const std::lock_guard lock(shard_.mutex);
+    (previous_ != nullptr ? previous_->next_ : shard_.first) = next_;
+    if (next_ != nullptr) {
+        next_->previous_ = previous_;
+    }
+}
+
+}  // namespace coir::http

@@ -1,0 +1,51 @@
+#include "exchange.hpp"
+
+namespace coir::http {
+namespace {
+
+// Room for a pipelined burst each way; longer ones let them grow.
+constexpr std::size_t kBufferBytes = 8 * 1024;
+// Handlers that do not suspend need one exchange per worker; the others come and go.
+constexpr std::size_t kKeptExchanges = 16;
+
+}  // namespace
+
+Exchange::Exchange(const ServerOptions& options)
+    : in(kBufferBytes),
+      wire(options),
+      parser({options.max_header_bytes, options.max_header_fields, options.max_target_bytes}),
+      source(wire, in, parser),
+      body(source),
+      request(head, body),
+      response(sink),
+      sink(wire, response, source) {
+    wire.out = Buffer(kBufferBytes);
+}
+
+void Exchange::reset() noexcept {
+    source.reset();
+    parser.reset();
+    response.reset();
+}
+
+ExchangePool::ExchangePool(const ServerOptions& options) : options_(options) {
+    free_.reserve(kKeptExchanges);
+}
+
+std::unique_ptr<Exchange> ExchangePool::take() {
+    if (free_.empty()) {
+        return std::make_unique<Exchange>(options_);
+    }
+    std::unique_ptr<Exchange> exchange = std::move(free_.back());
+    free_.pop_back();
+    return exchange;
+}
+
+void ExchangePool::give_back(std::unique_ptr<Exchange> exchange) noexcept {
+    if (free_.size() < kKeptExchanges) {
+        exchange->reset();
+        free_.push_back(std::move(exchange));
+    }
+}
+
+}  // namespace coir::http

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "body_sink.hpp"
+#include "body_source.hpp"
+#include "coir/base/buffer.hpp"
+#include "coir/http/body_reader.hpp"
+#include "coir/http/request.hpp"
+#include "coir/http/response.hpp"
+#include "date_cache.hpp"
+#include "request_parser.hpp"
+#include "wire.hpp"
+
+namespace coir::http {
+
+/// All that serving a request needs and an idle connection does not: buffers, the parser with its
+/// table of fields, the request and the response. Lent to a connection while bytes flow.
+struct Exchange {
+    explicit Exchange(const ServerOptions& options);
+    Exchange(const Exchange&) = delete;
+    Exchange& operator=(const Exchange&) = delete;
+
+    /// Forgets one connection. The next one finds it as new, but with memory.
+    void reset() noexcept;
+
+    Buffer in;
+    Wire wire;
+    RequestParser parser;
+    RequestHead head;
+    BodySource source;
+    BodyReader body;
+    Request request;
+    Response response;
+    BodySink sink;
+    DateCache date;
+};
+
+/// The exchanges that are not lent, the warm one on top: one pool per worker.
+///
+/// Threads: worker-private. Suspension ends the right to use it: ask for the worker's pool again.
+class ExchangePool final {
+public:
+    explicit ExchangePool(const ServerOptions& options);
+
+    /// Throws std::bad_alloc.
+    [[nodiscard]] std::unique_ptr<Exchange> take();
+    void give_back(std::unique_ptr<Exchange> exchange) noexcept;
+
+private:
+    const ServerOptions& options_;
+    std::vector<std::unique_ptr<Exchange>> free_;  // never reallocates
+};
+
+}  // namespace coir::http

@@ -1,0 +1,14 @@
+#include "coir/http/request.hpp"
+
+namespace coir::http {
+
+std::optional<std::string_view> PathParameters::find(std::string_view name) const noexcept {
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        if (names[i] == name) {
+            return values[i];
+        }
+    }
+    return std::nullopt;
+}
+
+}  // namespace coir::http

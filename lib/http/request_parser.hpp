@@ -1,0 +1,116 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "coir/base/error.hpp"
+#include "coir/base/result.hpp"
+#include "coir/http/request.hpp"
+
+namespace coir::http {
+
+/// Turns bytes into requests, as strict as RFC 9112 allows a server to be.
+///
+/// llhttp finds the pieces; this class is the only one that knows it. What llhttp (8.1 and 9.x, which
+/// differ) lets pass is refused here: each head is checked line by line against what llhttp reported,
+/// so that both agree about where a message begins and ends, or the request is malformed.
+///
+/// While a head is arriving only offsets are kept, so the bytes may move between two calls. The
+/// outcome does not depend on how the bytes were split.
+class RequestParser final {
+public:
+    struct Limits {
+        std::size_t max_header_bytes;   // request line to empty line; 65,000 at most
+        std::size_t max_header_fields;
+        std::size_t max_target_bytes;
+    };
+    /// The most that Limits::max_header_bytes can be: HeaderSpan counts in 16 bits.
+    static constexpr std::size_t kMostHeaderBytes = 65'000;
+    /// Empty lines that are ignored before a request line (RFC 9112, 2.2).
+    static constexpr std::size_t kMaxEmptyLines = 4;
+
+    enum class Progress { need_more, head_complete };
+
+    struct Decoded {
+        std::size_t consumed;  // of the bytes given
+        std::size_t written;   // bytes of the body
+        bool complete;         // the last chunk and the trailer section have been seen
+    };
+
+    /// Limits over kMostHeaderBytes are cut to it.
+    explicit RequestParser(const Limits& limits);
+    RequestParser(const RequestParser&) = delete;
+    RequestParser& operator=(const RequestParser&) = delete;
+
+    /// Begins the next message.
+    void reset() noexcept;
+
+    /// Parses the head of a message. `bytes` is all of the message that has arrived: each call gives
+    /// the same bytes again and what came since. Fills `head` when it is complete; the views then
+    /// point into `bytes`.
+    ///
+    /// Errors: malformed_request, header_too_large, target_too_long, unsupported_version,
+    ///         unsupported_method, unsupported_coding, expectation_failed. After an error only
+    ///         reset() may be called.
+    [[nodiscard]] Result<Progress> parse_head(std::string_view bytes, RequestHead& head) noexcept;
+    /// How many bytes the complete head took, with the empty lines before it.
+    [[nodiscard]] std::size_t head_bytes() const noexcept { return parsed_; }
+    /// Whether parse_head() has been given anything of the message.
+    [[nodiscard]] bool has_begun() const noexcept { return parsed_ != 0; }
+
+    /// Decodes what has arrived of a chunked body and writes it to `into`, which has room for
+    /// `bytes.size()` and may begin before `bytes` in the same memory; null leaves it out. Trailers
+    /// are read and dropped.
+    /// Requires: the head said chunked, and the last call was not complete.
+    /// Errors: malformed_chunk.
+    [[nodiscard]] Result<Decoded> decode_chunks(std::span<const std::byte> bytes,
+                                                std::byte* into) noexcept;
+
+private:
+    struct Callbacks;
+
+    [[nodiscard]] Result<bool> skip_empty_lines(std::string_view bytes) noexcept;
+    [[nodiscard]] Errc explain(int llhttp_error, const char* position,
+                               const char* end) const noexcept;
+    // These return Errc{} where there is nothing to object to.
+    [[nodiscard]] Errc check_request_line(RequestHead& head) const noexcept;
+    [[nodiscard]] bool is_valid_host(std::string_view host) noexcept;
+    [[nodiscard]] Errc finish_head(RequestHead& head) noexcept;
+
+    // llhttp_t, whose header stays in the source: the one at work, and one as llhttp_init() makes it.
+    alignas(8) std::byte llhttp_[128];
+    alignas(8) std::byte pristine_[128];
+
+    // The message that is being parsed; offsets count from its first byte.
+    const char* message_ = nullptr;   // only during a call
+    std::size_t parsed_ = 0;          // bytes that llhttp has seen, with the empty lines
+    std::uint32_t line_begin_ = 0;    // the request line, after empty lines
+    std::uint32_t target_begin_ = 0;
+    std::uint32_t target_size_ = 0;
+    std::uint32_t name_begin_ = 0;    // of a field whose name is not complete
+    std::uint32_t name_size_ = 0;
+    std::uint32_t field_count_ = 0;
+    Errc error_{};                    // why a callback has stopped llhttp
+
+    // The chunked body that is being decoded.
+    std::byte* write_to_ = nullptr;   // only during a call
+    std::size_t written_ = 0;         // only during a call
+    std::uint64_t body_bytes_ = 0;
+    std::uint64_t framing_bytes_ = 0; // sizes, extensions, line ends, trailers
+    char last_bytes_[2] = {};         // the newest two, to see how the body ended
+    bool in_body_ = false;
+
+    // The Host that was found valid last: nearly every request names the same one.
+    std::uint8_t known_host_size_ = 0;
+    char known_host_[63] = {};
+
+    std::uint32_t max_header_bytes_;
+    std::uint32_t max_header_fields_;
+    std::uint32_t max_target_bytes_;
+    std::unique_ptr<HeaderSpan[]> fields_;
+};
+
+}  // namespace coir::http

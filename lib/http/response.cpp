@@ -1,0 +1,55 @@
+#include "coir/http/response.hpp"
+
+#include "coir/base/error.hpp"
+#include "coir/http/headers.hpp"
+#include "syntax.hpp"
+
+namespace coir::http {
+namespace {
+
+bool is_engines_own(std::string_view name) noexcept {
+    return equals_ignoring_case(name, "Date") || equals_ignoring_case(name, "Connection") ||
+           equals_ignoring_case(name, "Content-Length") ||
+           equals_ignoring_case(name, "Transfer-Encoding");
+}
+
+}  // namespace
+
+Result<void> Response::header(std::string_view name, std::string_view value) {
+    if (!syntax::is_token(name) || !syntax::is_field_value(value) || is_engines_own(name)) {
+        return Errc::invalid_field;
+    }
+    if (equals_ignoring_case(name, "Content-Type")) {
+        return content_type(value);
+    }
+    fields_.append(name).append(": ").append(value).append("\r\n");
+    touched_ = true;
+    return {};
+}
+
+Result<void> Response::content_type(std::string_view type) {
+    if (!syntax::is_field_value(type)) {
+        return Errc::invalid_field;
+    }
+    owned_content_type_ = type;
+    content_type_ = owned_content_type_;
+    touched_ = true;
+    return {};
+}
+
+Response& Response::body(std::string_view text) {
+    owned_body_ = text;
+    return body_static(owned_body_);
+}
+
+void Response::reset() noexcept {
+    status_ = Status::ok;
+    close_ = false;
+    touched_ = false;
+    content_type_ = {};
+    body_ = {};
+    promised_length_.reset();
+    fields_.clear();
+}
+
+}  // namespace coir::http

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "coir/base/buffer.hpp"
+#include "coir/http/response.hpp"
+#include "coir/http/version.hpp"
+
+/// Turns responses into bytes: status line, fields, length or chunks.
+///
+/// Every head is `status line, Date, Connection, Content-Type, fields of the handler, framing`; a new
+/// field is one line in append_head().
+namespace coir::http::response_writer {
+
+/// What a reply takes from its request and from the connection.
+struct Context {
+    std::string_view date_line;  // DateCache::line_at()
+    Version version = Version::http_1_1;
+    bool keep_alive = true;  // what the reply says; Response::close_connection() counts as well
+    bool is_head = false;    // the answer to HEAD has no body
+};
+
+/// How a client finds the end of the body.
+enum class Framing { none, length, chunked, until_close };
+
+/// How the body of `response` is framed if it is streamed.
+[[nodiscard]] Framing streamed_framing(const Response& response, const Context& context) noexcept;
+
+/// The head and its empty line, for a body that follows piece by piece.
+void append_head(Buffer& out, const Response& response, const Context& context, Framing framing,
+                 std::uint64_t length);
+
+/// The whole response. Bodies over kLargeBody are left out of `out`: the caller sends them from where
+/// they lie. True if the body has been left out so.
+constexpr std::size_t kLargeBody = 16 * 1024;
+[[nodiscard]] bool append_response(Buffer& out, const Response& response, const Context& context);
+
+/// A reply of the engine's own: a plain text of one line. It closes the connection if
+/// `context.keep_alive` is false. `fields` are complete lines, such as "Allow: GET\r\n".
+void append_plain(Buffer& out, Status status, const Context& context, std::string_view fields);
+
+void append_continue(Buffer& out);
+
+/// "1f\r\n". The data and "\r\n" follow.
+void append_chunk_size(Buffer& out, std::size_t size);
+void append_last_chunk(Buffer& out);
+
+}  // namespace coir::http::response_writer

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <ctime>
+#include <deque>
+#include <string>
+
+#include "coir/http/router.hpp"
+#include "coir/http/server.hpp"
+#include "connection_registry.hpp"
+#include "exchange.hpp"
+
+namespace coir::http {
+
+/// A counter that one worker changes and everybody may read.
+class WorkerCounter final {
+public:
+    void add(std::uint64_t amount = 1) noexcept {
+        // No other writer: a plain load and store, no locked instruction.
+        value_.store(value_.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
+    }
+    [[nodiscard]] std::uint64_t load() const noexcept {
+        return value_.load(std::memory_order_relaxed);
+    }
+
+private:
+    std::atomic<std::uint64_t> value_{0};
+};
+
+/// What connections need on the worker they are on. Worker-private but for the counters' readers.
+struct alignas(64) WorkerShare {
+    explicit WorkerShare(const ServerOptions& options) : exchanges(options) {}
+
+    ExchangePool exchanges;
+    WorkerCounter accepted;
+    WorkerCounter refused;
+    WorkerCounter requests;
+    WorkerCounter bad_requests;
+    WorkerCounter handler_failures;
+    WorkerCounter timeouts;
+    WorkerCounter accept_errors;
+};
+
+/// What the connections of one server share.
+struct ServerCore {
+    ServerCore(Router routes, ServerOptions settings);
+
+    /// Of the worker that runs the caller: the pool and the counters of a moment, not to be kept
+    /// across a suspension. Requires: called on a fiber.
+    [[nodiscard]] WorkerShare& here() noexcept;
+    void report(const ServerError& error) const noexcept;
+
+    Router router;
+    ServerOptions options;
+    std::string server_line;  // "Server: ...\r\n", or empty
+    ConnectionRegistry connections;
+    std::deque<WorkerShare> workers;
+    // Connections that have been accepted and not been closed.
+    std::atomic<std::size_t> open{0};
+};
+
+}  // namespace coir::http

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <string_view>
+
+/// The character classes of RFC 9110 and RFC 9112 that llhttp leaves to us.
+namespace coir::http::syntax {
+
+/// A field name or a method: at least one `tchar` (RFC 9110, 5.6.2).
+[[nodiscard]] bool is_token(std::string_view text) noexcept;
+[[nodiscard]] bool is_token_char(char c) noexcept;
+
+/// A field value without control characters; a tab is allowed (RFC 9110, 5.5).
+[[nodiscard]] bool is_field_value(std::string_view text) noexcept;
+
+/// `uri-host [":" port]` (RFC 9110, 7.2), by its characters: no blank, no list, no user, no path.
+/// Empty is valid: it is what a client sends whose target has no authority.
+[[nodiscard]] bool is_authority(std::string_view text) noexcept;
+
+}  // namespace coir::http::syntax

@@ -1,0 +1,46 @@
+#include "wire.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace coir::http {
+
+std::chrono::milliseconds patience(std::chrono::milliseconds timeout, std::size_t bytes,
+                                   const ServerOptions& options) noexcept {
+    const std::size_t rate = std::max<std::size_t>(options.slowest_bytes_per_second, 1);
+    return timeout + std::chrono::seconds(bytes / rate);
+}
+
+Deadline Wire::write_deadline(std::size_t bytes, Deadline deadline) const noexcept {
+    return std::min(deadline,
+                    Deadline::roughly_after(patience(options_.write_timeout, bytes, options_)));
+}
+
+Result<void> Wire::flush(Deadline deadline) noexcept {
+    if (failed_) {
+        return failed_;
+    }
+    if (out.empty()) {
+        return {};
+    }
+    const auto written =
+        stream_->write_all(out.readable(), write_deadline(out.size(), deadline));
+    out.clear();
+    failed_ = written.error();
+    return written;
+}
+
+Result<void> Wire::flush_with(std::span<const std::byte> data, std::span<const std::byte> tail,
+                              Deadline deadline) noexcept {
+    if (failed_) {
+        return failed_;
+    }
+    const std::array<std::span<const std::byte>, 3> pieces = {out.readable(), data, tail};
+    const std::size_t bytes = out.size() + data.size() + tail.size();
+    const auto written = stream_->write_all(pieces, write_deadline(bytes, deadline));
+    out.clear();
+    failed_ = written.error();
+    return written;
+}
+
+}  // namespace coir::http

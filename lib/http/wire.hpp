@@ -1,0 +1,54 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <span>
+
+#include "coir/base/buffer.hpp"
+#include "coir/base/deadline.hpp"
+#include "coir/base/result.hpp"
+#include "coir/http/server.hpp"
+#include "coir/net/tcp_stream.hpp"
+
+namespace coir::http {
+
+/// The way out to one client, while an exchange is lent to its connection: responses are collected in
+/// `out` and leave together.
+class Wire final {
+public:
+    explicit Wire(const ServerOptions& options) : options_(options) {}
+
+    void attach(net::TcpStream& stream) noexcept {
+        stream_ = &stream;
+        failed_ = {};
+    }
+    [[nodiscard]] net::TcpStream& stream() noexcept { return *stream_; }
+    [[nodiscard]] const ServerOptions& options() const noexcept { return options_; }
+
+    /// Writes all that has been collected. After an error every later call fails at once.
+    /// Suspends: while the socket is full, until `deadline` or the server's write_timeout.
+    [[nodiscard]] Result<void> flush(Deadline deadline) noexcept;
+    /// The same, followed by `data` and `tail` without a copy.
+    [[nodiscard]] Result<void> flush_with(std::span<const std::byte> data,
+                                          std::span<const std::byte> tail,
+                                          Deadline deadline) noexcept;
+    [[nodiscard]] bool is_over_limit() const noexcept {
+        return out.size() >= options_.max_output_bytes;
+    }
+
+    Buffer out;
+
+private:
+    [[nodiscard]] Deadline write_deadline(std::size_t bytes, Deadline deadline) const noexcept;
+
+    const ServerOptions& options_;
+    net::TcpStream* stream_ = nullptr;  // null while the exchange is not lent
+    std::error_code failed_;
+};
+
+/// How long `bytes` may take: `timeout`, and longer the more they are, down to the slowest rate.
+[[nodiscard]] std::chrono::milliseconds patience(std::chrono::milliseconds timeout,
+                                                 std::size_t bytes,
+                                                 const ServerOptions& options) noexcept;
+
+}  // namespace coir::http
