@@ -34,9 +34,9 @@ if(COIR_SANITIZE)
     add_link_options(-fsanitize=${coir_sanitizers})
 endif()
 
-# Off by default. The optimiser may then look into the noinline functions that read thread_local state,
-# and carry an address found on one thread across a suspension to another; whoever turns it on must run
-# the tests that way. Objects stay fat, so that the installed archives need no LTO from their users.
+# For our own code only. Functions that touch thread_local state are COIR_OPAQUE, or the optimiser could
+# carry an address found on one thread across a suspension to another. Foreign libraries, the allocator
+# above all, stay outside. Objects stay fat, so that the installed archives need no LTO from their users.
 if(COIR_LTO)
     include(CheckIPOSupported)
     check_ipo_supported(LANGUAGES C CXX)

@@ -5,6 +5,8 @@
 
 #include <cerrno>
 
+#include "coir/base/opaque.hpp"
+
 namespace coir::syscall {
 namespace {
 
@@ -38,7 +40,7 @@ Result<void> checked(int outcome) noexcept {
 
 }  // namespace
 
-std::error_code last_error() noexcept {
+COIR_OPAQUE std::error_code last_error() noexcept {
     return {errno, std::system_category()};
 }
 
@@ -47,7 +49,7 @@ bool would_block(std::error_code error) noexcept {
            (error.value() == EAGAIN || error.value() == EWOULDBLOCK);
 }
 
-Result<std::size_t> recv(int fd, std::span<std::byte> into, int flags) noexcept {
+COIR_OPAQUE Result<std::size_t> recv(int fd, std::span<std::byte> into, int flags) noexcept {
     return transfer([&]() -> ssize_t {
         if constexpr (kDirect) {
             return ::syscall(SYS_recvfrom, fd, into.data(), into.size(), flags, nullptr, nullptr);
@@ -56,7 +58,7 @@ Result<std::size_t> recv(int fd, std::span<std::byte> into, int flags) noexcept 
     });
 }
 
-Result<std::size_t> send(int fd, std::span<const std::byte> from, int flags) noexcept {
+COIR_OPAQUE Result<std::size_t> send(int fd, std::span<const std::byte> from, int flags) noexcept {
     flags |= MSG_NOSIGNAL;
     return transfer([&]() -> ssize_t {
         if constexpr (kDirect) {
@@ -66,22 +68,22 @@ Result<std::size_t> send(int fd, std::span<const std::byte> from, int flags) noe
     });
 }
 
-Result<std::size_t> sendmsg(int fd, std::span<const iovec> from, int flags) noexcept {
+COIR_OPAQUE Result<std::size_t> sendmsg(int fd, std::span<const iovec> from, int flags) noexcept {
     msghdr message{};
     message.msg_iov = const_cast<iovec*>(from.data());  // The kernel only reads it.
     message.msg_iovlen = from.size();
     return transfer([&] { return ::sendmsg(fd, &message, flags | MSG_NOSIGNAL); });
 }
 
-Result<std::size_t> read(int fd, std::span<std::byte> into) noexcept {
+COIR_OPAQUE Result<std::size_t> read(int fd, std::span<std::byte> into) noexcept {
     return transfer([&] { return ::read(fd, into.data(), into.size()); });
 }
 
-Result<std::size_t> write(int fd, std::span<const std::byte> from) noexcept {
+COIR_OPAQUE Result<std::size_t> write(int fd, std::span<const std::byte> from) noexcept {
     return transfer([&] { return ::write(fd, from.data(), from.size()); });
 }
 
-Result<UniqueFd> socket(int family, int type, int protocol) noexcept {
+COIR_OPAQUE Result<UniqueFd> socket(int family, int type, int protocol) noexcept {
     const int fd = ::socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
     if (fd < 0) {
         return last_error();
@@ -89,7 +91,7 @@ Result<UniqueFd> socket(int family, int type, int protocol) noexcept {
     return UniqueFd(fd);
 }
 
-Result<UniqueFd> accept(int fd, sockaddr_storage& peer, socklen_t& length) noexcept {
+COIR_OPAQUE Result<UniqueFd> accept(int fd, sockaddr_storage& peer, socklen_t& length) noexcept {
     for (;;) {
         length = sizeof peer;
         const int accepted = ::accept4(fd, reinterpret_cast<sockaddr*>(&peer), &length,
@@ -103,32 +105,32 @@ Result<UniqueFd> accept(int fd, sockaddr_storage& peer, socklen_t& length) noexc
     }
 }
 
-Result<void> bind(int fd, const sockaddr* address, socklen_t length) noexcept {
+COIR_OPAQUE Result<void> bind(int fd, const sockaddr* address, socklen_t length) noexcept {
     return checked(::bind(fd, address, length));
 }
 
-Result<void> listen(int fd, int backlog) noexcept {
+COIR_OPAQUE Result<void> listen(int fd, int backlog) noexcept {
     return checked(::listen(fd, backlog));
 }
 
-Result<void> connect(int fd, const sockaddr* address, socklen_t length) noexcept {
+COIR_OPAQUE Result<void> connect(int fd, const sockaddr* address, socklen_t length) noexcept {
     return checked(::connect(fd, address, length));
 }
 
-Result<void> shutdown(int fd, int how) noexcept {
+COIR_OPAQUE Result<void> shutdown(int fd, int how) noexcept {
     return checked(::shutdown(fd, how));
 }
 
-Result<void> set_option(int fd, int level, int name, int value) noexcept {
+COIR_OPAQUE Result<void> set_option(int fd, int level, int name, int value) noexcept {
     return checked(::setsockopt(fd, level, name, &value, sizeof value));
 }
 
-Result<void> set_linger(int fd, bool on, int seconds) noexcept {
+COIR_OPAQUE Result<void> set_linger(int fd, bool on, int seconds) noexcept {
     const linger value{on ? 1 : 0, seconds};
     return checked(::setsockopt(fd, SOL_SOCKET, SO_LINGER, &value, sizeof value));
 }
 
-Result<int> get_option(int fd, int level, int name) noexcept {
+COIR_OPAQUE Result<int> get_option(int fd, int level, int name) noexcept {
     int value = 0;
     socklen_t length = sizeof value;
     if (::getsockopt(fd, level, name, &value, &length) < 0) {
@@ -137,12 +139,12 @@ Result<int> get_option(int fd, int level, int name) noexcept {
     return value;
 }
 
-Result<void> local_address(int fd, sockaddr_storage& into, socklen_t& length) noexcept {
+COIR_OPAQUE Result<void> local_address(int fd, sockaddr_storage& into, socklen_t& length) noexcept {
     length = sizeof into;
     return checked(::getsockname(fd, reinterpret_cast<sockaddr*>(&into), &length));
 }
 
-Result<void> peer_address(int fd, sockaddr_storage& into, socklen_t& length) noexcept {
+COIR_OPAQUE Result<void> peer_address(int fd, sockaddr_storage& into, socklen_t& length) noexcept {
     length = sizeof into;
     return checked(::getpeername(fd, reinterpret_cast<sockaddr*>(&into), &length));
 }

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <new>
 
+#include "coir/base/opaque.hpp"
 #include "runtime/core.hpp"
 
 namespace coir::detail {
@@ -33,10 +34,8 @@ Worker::Worker(RuntimeCore& core, std::size_t index, StackSlabs& slabs, std::siz
 
 Worker::~Worker() = default;
 
-__attribute__((noinline)) Worker* Worker::current() noexcept {
-    Worker* worker = current_worker;
-    asm volatile("" : "+r"(worker));  // and never folded with an earlier call
-    return worker;
+COIR_OPAQUE Worker* Worker::current() noexcept {
+    return current_worker;
 }
 
 void Worker::start() {

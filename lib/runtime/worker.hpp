@@ -34,8 +34,7 @@ public:
     void request_stop() noexcept;
     void join() noexcept { thread_.join(); }
 
-    /// The worker of this thread, or null. Never inlined: the compiler must not keep the address of
-    /// a thread_local across a suspension.
+    /// The worker of this thread, or null. Opaque; see coir/base/opaque.hpp.
     [[nodiscard]] static Worker* current() noexcept;
 
     /// Makes a fiber ready that is out of its slot: here, if this thread is a worker of its runtime.

@@ -1,0 +1,28 @@
+// Fan out, collect through a channel: the sum of squares from 1 to 100, each by a fiber of its own.
+
+#include <cstdio>
+#include <vector>
+
+#include "coir/runtime/runtime.hpp"
+#include "coir/sync/channel.hpp"
+
+int main() {
+    constexpr int kCount = 100;
+    coir::Runtime runtime;
+    const int sum = runtime.run([] {
+        coir::Channel<int> squares(8);
+        std::vector<coir::FiberHandle<void>> fibers;  // joined before the channel goes
+        for (int i = 1; i <= kCount; ++i) {
+            fibers.push_back(coir::spawn([i, &squares] {
+                squares.send(i * i, coir::Deadline::never()).value();
+            }));
+        }
+        int total = 0;
+        for (int i = 0; i != kCount; ++i) {
+            total += squares.receive(coir::Deadline::never()).value();
+        }
+        return total;
+    });
+    std::printf("%d\n", sum);
+    return sum == 338350 ? 0 : 1;
+}
