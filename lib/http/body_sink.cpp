@@ -12,6 +12,8 @@ void BodySink::start() {
     started_ = true;
     written_ = 0;
     error_ = {};
+    // From here on nobody can say that the connection will close after all.
+    context_.keep_alive = context_.keep_alive && request_body_.can_be_drained();
     request_body_.forget_continue();
     framing_ = response_writer::streamed_framing(response_, context_);
     response_writer::append_head(wire_.out, response_, context_, framing_,

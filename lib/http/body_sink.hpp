@@ -33,9 +33,9 @@ public:
 
     /// Whether the head is on its way, so that no other response can be made.
     [[nodiscard]] bool has_started() const noexcept { return started_; }
-    /// The end of the body is the end of the connection.
-    [[nodiscard]] bool must_close() const noexcept {
-        return framing_ == response_writer::Framing::until_close;
+    /// What the head has said. Requires: has_started().
+    [[nodiscard]] bool keeps_connection() const noexcept {
+        return context_.keep_alive && framing_ != response_writer::Framing::until_close;
     }
 
 private:

@@ -22,7 +22,7 @@ inline void copy_one(char* to, const char* from) noexcept {
 
 [[nodiscard]] inline bool equal(const char* a, const char* b, std::size_t size) noexcept {
     if (size < 8 || size > 64) {
-        return std::memcmp(a, b, size) == 0;
+        return size == 0 || std::memcmp(a, b, size) == 0;
     }
     for (std::size_t at = 0; at < size - 8; at += 8) {
         if (load<std::uint64_t>(a + at) != load<std::uint64_t>(b + at)) {

@@ -1,6 +1,7 @@
 #pragma once
 
-#include <memory>
+#include <cstdint>
+#include <exception>
 #include <string_view>
 #include <system_error>
 
@@ -24,23 +25,29 @@ public:
 
 private:
     enum class Next {
-        wait,    // the request is not complete, or nothing has come
+        wait,    // a request has begun and is not complete
         idle,    // all has been answered
         close,   // after what has been said
-        linger,  // as close, but the client is still sending: let it hear the reply
+        linger,  // as close, but the client may still be sending: let it hear the reply
         abort,   // the client must not take what it has got for a whole
     };
 
-    [[nodiscard]] bool wait_for_request() noexcept;
-    [[nodiscard]] Next serve(Exchange& exchange, Deadline first_byte);
-    [[nodiscard]] Next serve_arrived(Exchange& exchange);
+    [[nodiscard]] bool wait_for_request(Deadline& idle) noexcept;
+    [[nodiscard]] Next serve(Exchange& exchange, Deadline idle);
+    [[nodiscard]] Next serve_arrived(Exchange& exchange, std::uint64_t& answered);
     [[nodiscard]] Next answer(Exchange& exchange);
-    [[nodiscard]] Next answer_without_handler(Exchange& exchange, MethodSet allowed);
-    [[nodiscard]] bool run_handler(Exchange& exchange, const Handler& handler);
-    [[nodiscard]] Next finish_response(Exchange& exchange);
-    [[nodiscard]] Next refuse(Exchange& exchange, std::error_code error);
-    [[nodiscard]] Next give_up(Exchange& exchange, std::error_code error);
-    [[nodiscard]] response_writer::Context context_for(Exchange& exchange) const noexcept;
+    void answer_without_handler(Exchange& exchange, MethodSet allowed,
+                                const response_writer::Context& context);
+    [[nodiscard]] Next run_handler(Exchange& exchange, const Handler& handler,
+                                   response_writer::Context& context);
+    [[nodiscard]] Next finish_stream(Exchange& exchange, response_writer::Context& context);
+    [[nodiscard]] Next finish_request(Exchange& exchange, bool keep) noexcept;
+    [[nodiscard]] Next fail_handler(Exchange& exchange, std::error_code error,
+                                    std::exception_ptr exception);
+    [[nodiscard]] Next refuse(Exchange& exchange, std::error_code error, std::string_view path);
+    [[nodiscard]] Next reply_and_linger(Exchange& exchange, Status status);
+    [[nodiscard]] Next stop_writing(std::error_code error) noexcept;
+    [[nodiscard]] response_writer::Context context_for(const Exchange& exchange) const noexcept;
     void linger() noexcept;
 
     net::TcpStream stream_;

@@ -24,18 +24,22 @@ void ConnectionRegistry::close_idle() noexcept {
 }
 
 void ConnectionRegistry::cut_all() noexcept {
+    cut_.store(true, std::memory_order_relaxed);
     for_each([](Entry& entry) { entry.stream_.close(); });
 }
 
 ConnectionRegistry::Entry::Entry(ConnectionRegistry& registry, net::TcpStream& stream,
-                                 std::size_t shard) noexcept
-    : registry_(registry), stream_(stream), shard_(registry.shards_[shard]) {
+                                 std::size_t worker) noexcept
+    : registry_(registry), stream_(stream), shard_(registry.shards_[worker % kShards]) {
     const std::lock_guard lock(shard_.mutex);
     next_ = shard_.first;
     if (next_ != nullptr) {
         next_->previous_ = this;
     }
     shard_.first = this;
+    if (registry.cut_.load(std::memory_order_relaxed)) [[unlikely]] {
+        stream.close();
+    }
 }
 
 ConnectionRegistry::Entry::~Entry() {

@@ -1,9 +1,9 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <mutex>
-#include <vector>
 
 #include "coir/net/tcp_stream.hpp"
 
@@ -18,18 +18,19 @@ class ConnectionRegistry final {
 public:
     class Entry;
 
-    explicit ConnectionRegistry(std::size_t shards) : shards_(shards) {}
-
     /// Wakes every connection that waits for a request; from now on Entry::begin_idle() says no.
     /// Threads: any.
     void close_idle() noexcept;
-    /// Ends every connection in both directions. Threads: any.
+    /// Ends every connection in both directions, those that enter later too. Threads: any.
     void cut_all() noexcept;
     [[nodiscard]] bool is_closing() const noexcept {
-        return closing_.load(std::memory_order_relaxed);
+        return closing_.load(std::memory_order_seq_cst);  // on x86-64 as cheap as relaxed
     }
 
 private:
+    // More than workers would be of no use, fewer make them wait now and then.
+    static constexpr std::size_t kShards = 64;
+
     struct alignas(64) Shard {
         std::mutex mutex;
         Entry* first = nullptr;  // under mutex
@@ -38,16 +39,20 @@ private:
     template <typename Visit>
     void for_each(Visit visit) noexcept;
 
-    std::vector<Shard> shards_;
+    std::array<Shard, kShards> shards_;
     // false: open. true: begin_idle() refuses. Never goes back.
     std::atomic<bool> closing_{false};
+    // true: what enters is cut at once. Never goes back. Who enters a shard after cut_all() has seen
+    // it takes the same lock later, and so sees the flag.
+    std::atomic<bool> cut_{false};
 };
 
 /// A connection's place in the registry, for as long as it lives.
 /// Threads: one fiber; the registry looks at it under the shard's lock.
 class ConnectionRegistry::Entry final {
 public:
-    Entry(ConnectionRegistry& registry, net::TcpStream& stream, std::size_t shard) noexcept;
+    /// `worker`: the one that runs the caller.
+    Entry(ConnectionRegistry& registry, net::TcpStream& stream, std::size_t worker) noexcept;
     ~Entry();
     Entry(const Entry&) = delete;
     Entry& operator=(const Entry&) = delete;

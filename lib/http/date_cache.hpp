@@ -18,8 +18,10 @@ public:
         if (now != second_) {
             format(now);
         }
-        return {line_.data(), kLineSize};
+        return line();
     }
+    /// The line of the last call.
+    [[nodiscard]] std::string_view line() const noexcept { return {line_.data(), kLineSize}; }
 
 private:
     void format(std::time_t now) noexcept;

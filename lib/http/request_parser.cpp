@@ -21,6 +21,9 @@ namespace {
 constexpr std::uint64_t kFreeFramingBytes = 16 * 1024;
 constexpr std::uint64_t kFramingPerBodyByte = 8;
 
+// Of the registered methods, UPDATEREDIRECTREF has 17 letters.
+constexpr std::size_t kLongestMethod = 32;
+
 struct KnownMethod {
     std::uint8_t name_size;  // 0: not one of ours
     Method method;
@@ -161,6 +164,7 @@ void RequestParser::reset() noexcept {
     name_size_ = 0;
     field_count_ = 0;
     error_ = {};
+    unknown_method_ = false;
     in_body_ = false;
 }
 
@@ -185,17 +189,34 @@ Result<bool> RequestParser::skip_empty_lines(std::string_view bytes) noexcept {
     return false;
 }
 
+// llhttp gives up at the first letter that no method has there. Only the byte behind the word tells a
+// method that is not supported from bytes that are no request.
+Result<RequestParser::Progress> RequestParser::name_method(std::string_view bytes) noexcept {
+    parsed_ = line_begin_;
+    while (parsed_ < bytes.size() && syntax::is_token_char(bytes[parsed_])) {
+        ++parsed_;
+    }
+    const std::size_t size = parsed_ - line_begin_;
+    if (size > kLongestMethod || size == 0) {
+        return Errc::malformed_request;
+    }
+    if (parsed_ == bytes.size()) {
+        return Progress::need_more;
+    }
+    return bytes[parsed_] == ' ' ? Errc::unsupported_method : Errc::malformed_request;
+}
+
 // Which refusal fits what llhttp stumbled over. Looks no further than `position`, so that the answer
 // is the same whether more has arrived or not.
-Errc RequestParser::explain(int llhttp_error, const char* position,
-                            const char* end) const noexcept {
+Errc RequestParser::explain(int llhttp_error, const char* position) const noexcept {
     if (error_ != Errc{}) {
         return error_;
     }
     switch (llhttp_error) {
-        case HPE_INVALID_METHOD:
-            return position != end && syntax::is_token_char(*position) ? Errc::unsupported_method
-                                                                       : Errc::malformed_request;
+        case HPE_INVALID_CONSTANT:  // a method of RTSP
+            return kKnownMethods[as_llhttp(llhttp_)->method % kKnownMethods.size()].name_size == 0
+                       ? Errc::unsupported_method
+                       : Errc::malformed_request;
         case HPE_PAUSED_H2_UPGRADE:
             return Errc::unsupported_version;
         case HPE_INVALID_VERSION: {
@@ -319,7 +340,11 @@ Errc RequestParser::explain(int llhttp_error, const char* position,
 
 Result<RequestParser::Progress> RequestParser::parse_head(std::string_view bytes,
                                                           RequestHead& head) noexcept {
-    if (parsed_ == line_begin_ && (bytes.empty() || bytes[parsed_] <= '\r')) {
+    if (parsed_ != line_begin_) [[unlikely]] {
+        if (unknown_method_) {
+            return name_method(bytes);
+        }
+    } else if (bytes.empty() || bytes[parsed_] <= '\r') {
         COIR_TRY(const bool begun, skip_empty_lines(bytes));
         if (!begun) {
             return Progress::need_more;
@@ -339,7 +364,11 @@ Result<RequestParser::Progress> RequestParser::parse_head(std::string_view bytes
         return Progress::head_complete;
     }
     if (error != HPE_OK) {
-        return explain(error, llhttp_get_error_pos(llhttp), message_ + end);
+        if (error == HPE_INVALID_METHOD) {
+            unknown_method_ = true;
+            return name_method(bytes);
+        }
+        return explain(error, llhttp->error_pos);
     }
     parsed_ = end;
     if (end == limit) {

@@ -73,8 +73,8 @@ private:
     struct Callbacks;
 
     [[nodiscard]] Result<bool> skip_empty_lines(std::string_view bytes) noexcept;
-    [[nodiscard]] Errc explain(int llhttp_error, const char* position,
-                               const char* end) const noexcept;
+    [[nodiscard]] Result<Progress> name_method(std::string_view bytes) noexcept;
+    [[nodiscard]] Errc explain(int llhttp_error, const char* position) const noexcept;
     // These return Errc{} where there is nothing to object to.
     [[nodiscard]] Errc check_request_line(RequestHead& head) const noexcept;
     [[nodiscard]] bool is_valid_host(std::string_view host) noexcept;
@@ -102,6 +102,7 @@ private:
     std::uint64_t framing_bytes_ = 0; // sizes, extensions, line ends, trailers
     char last_bytes_[2] = {};         // the newest two, to see how the body ended
     bool in_body_ = false;
+    bool unknown_method_ = false;     // looking for the end of its name
 
     // The Host that was found valid last: nearly every request names the same one.
     std::uint8_t known_host_size_ = 0;

@@ -83,6 +83,7 @@ private:
     if (!type.empty()) {
         pen.constant("Content-Type: ").text(type).constant("\r\n");
     }
+    pen.text(context.fields);
     return pen;
 }
 
@@ -116,8 +117,9 @@ template <typename Write>
     out.commit(static_cast<std::size_t>(end - begin));
 }
 
-std::size_t head_bound(const Response& response) noexcept {
-    return kFixedPart + response.content_type().size() + response.fields().size();
+std::size_t head_bound(const Response& response, const Context& context) noexcept {
+    return kFixedPart + response.content_type().size() + response.fields().size() +
+           context.fields.size();
 }
 
 }  // namespace
@@ -134,7 +136,7 @@ Framing streamed_framing(const Response& response, const Context& context) noexc
 
 void append_head(Buffer& out, const Response& response, const Context& context, Framing framing,
                  std::uint64_t length) {
-    append(out, head_bound(response), [&](char* at) {
+    append(out, head_bound(response, context), [&](char* at) {
         return put_head(at, response, context, framing, length);
     });
 }
@@ -145,10 +147,11 @@ bool append_response(Buffer& out, const Response& response, const Context& conte
         [[unlikely]] {
         const bool has_length = !forbids_body(response.status());
         append_head(out, response, context, has_length ? Framing::length : Framing::none,
-                    body.size());
+                    context.is_head && body.empty() ? response.promised_length().value_or(0)
+                                                    : body.size());
         return has_length && !context.is_head && !body.empty();
     }
-    append(out, head_bound(response) + body.size(), [&](char* at) {
+    append(out, head_bound(response, context) + body.size(), [&](char* at) {
         return put_head(at, response, context, Framing::length, body.size()).text(body);
     });
     return false;
@@ -156,7 +159,7 @@ bool append_response(Buffer& out, const Response& response, const Context& conte
 
 void append_plain(Buffer& out, Status status, const Context& context, std::string_view fields) {
     const std::string_view reason = reason_phrase(status);
-    append(out, kFixedPart + reason.size() + fields.size(), [&](char* at) {
+    append(out, kFixedPart + reason.size() + fields.size() + context.fields.size(), [&](char* at) {
         Pen pen = put_common(at, status, media::text_plain.as_text(), context, !context.keep_alive);
         pen.text(fields);
         put_framing(pen, Framing::length, reason.size() + 1);

@@ -10,8 +10,8 @@
 
 /// Turns responses into bytes: status line, fields, length or chunks.
 ///
-/// Every head is `status line, Date, Connection, Content-Type, fields of the handler, framing`; a new
-/// field is one line in append_head().
+/// Every head is `status line, Date, Connection, Content-Type, the server's fields, the handler's
+/// fields, framing`; a new field is one line in the source.
 namespace coir::http::response_writer {
 
 /// What a reply takes from its request and from the connection.
@@ -20,6 +20,7 @@ struct Context {
     Version version = Version::http_1_1;
     bool keep_alive = true;  // what the reply says; Response::close_connection() counts as well
     bool is_head = false;    // the answer to HEAD has no body
+    std::string_view fields = {};  // complete lines that every reply of the server has
 };
 
 /// How a client finds the end of the body.
@@ -32,7 +33,7 @@ enum class Framing { none, length, chunked, until_close };
 void append_head(Buffer& out, const Response& response, const Context& context, Framing framing,
                  std::uint64_t length);
 
-/// The whole response. Bodies over kLargeBody are left out of `out`: the caller sends them from where
+/// The whole response. The answer to HEAD may promise a length that it has no body for. Bodies over kLargeBody are left out of `out`: the caller sends them from where
 /// they lie. True if the body has been left out so.
 constexpr std::size_t kLargeBody = 16 * 1024;
 [[nodiscard]] bool append_response(Buffer& out, const Response& response, const Context& context);

@@ -3,12 +3,15 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <ctime>
 #include <deque>
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "coir/http/router.hpp"
 #include "coir/http/server.hpp"
+#include "coir/sync/condition_variable.hpp"
+#include "coir/sync/mutex.hpp"
 #include "connection_registry.hpp"
 #include "exchange.hpp"
 
@@ -47,9 +50,12 @@ struct alignas(64) WorkerShare {
 struct ServerCore {
     ServerCore(Router routes, ServerOptions settings);
 
+    /// Gives every worker of the caller's runtime its share. Requires: called on a fiber.
+    void prepare();
     /// Of the worker that runs the caller: the pool and the counters of a moment, not to be kept
-    /// across a suspension. Requires: called on a fiber.
-    [[nodiscard]] WorkerShare& here() noexcept;
+    /// across a suspension. Requires: prepare() has been called, and the caller is a fiber.
+    [[nodiscard]] WorkerShare& here() noexcept { return workers[worker_index()]; }
+    [[nodiscard]] static std::size_t worker_index() noexcept;
     void report(const ServerError& error) const noexcept;
 
     Router router;
@@ -59,6 +65,32 @@ struct ServerCore {
     std::deque<WorkerShare> workers;
     // Connections that have been accepted and not been closed.
     std::atomic<std::size_t> open{0};
+
+    // Once stopping: told when `open` becomes 0, and when the deadline changes.
+    Mutex mutex;
+    ConditionVariable changed;
+};
+
+/// One connection that counts as open; the last one of a stopping server tells serve().
+/// It shares the core, because serve() may return, and the server die, while the last one leaves.
+class OpenConnection final {
+public:
+    explicit OpenConnection(std::shared_ptr<ServerCore> core) noexcept : core_(std::move(core)) {
+        core_->open.fetch_add(1, std::memory_order_relaxed);
+    }
+    OpenConnection(OpenConnection&& other) noexcept = default;
+    OpenConnection& operator=(OpenConnection&& other) = delete;
+    ~OpenConnection() {
+        if (core_ != nullptr) {
+            leave();
+        }
+    }
+    [[nodiscard]] ServerCore& core() const noexcept { return *core_; }
+
+private:
+    void leave() noexcept;
+
+    std::shared_ptr<ServerCore> core_;
 };
 
 }  // namespace coir::http

@@ -51,7 +51,8 @@ Result<SocketAddress> SocketAddress::parse(std::string_view host, std::uint16_t 
         }
     }
     char text[INET6_ADDRSTRLEN];
-    if (host.empty() || host.size() >= sizeof text) {
+    if (host.empty() || host.size() >= sizeof text ||
+        host.find('\0') != std::string_view::npos) {
         return Errc::malformed_address;
     }
     std::memcpy(text, host.data(), host.size());
@@ -106,9 +107,12 @@ std::uint16_t SocketAddress::port() const noexcept {
 }
 
 SocketAddress SocketAddress::with_port(std::uint16_t port) const noexcept {
-    SocketAddress result;
-    result.storage_ = is_ipv6() ? make_ipv6(as_ipv6(storage_).sin6_addr, port)
-                                : make_ipv4(as_ipv4(storage_).sin_addr, port);
+    SocketAddress result = *this;
+    if (is_ipv6()) {
+        reinterpret_cast<sockaddr_in6&>(result.storage_).sin6_port = htons(port);
+    } else {
+        reinterpret_cast<sockaddr_in&>(result.storage_).sin_port = htons(port);
+    }
     return result;
 }
 
@@ -143,9 +147,13 @@ bool operator==(const SocketAddress& a, const SocketAddress& b) noexcept {
     if (a.is_ipv6() != b.is_ipv6() || a.port() != b.port()) {
         return false;
     }
-    return a.is_ipv6() ? std::memcmp(&as_ipv6(a.storage_).sin6_addr, &as_ipv6(b.storage_).sin6_addr,
-                                     sizeof(in6_addr)) == 0
-                       : as_ipv4(a.storage_).sin_addr.s_addr == as_ipv4(b.storage_).sin_addr.s_addr;
+    if (!a.is_ipv6()) {
+        return as_ipv4(a.storage_).sin_addr.s_addr == as_ipv4(b.storage_).sin_addr.s_addr;
+    }
+    const sockaddr_in6& left = as_ipv6(a.storage_);
+    const sockaddr_in6& right = as_ipv6(b.storage_);
+    return std::memcmp(&left.sin6_addr, &right.sin6_addr, sizeof left.sin6_addr) == 0 &&
+           left.sin6_scope_id == right.sin6_scope_id;
 }
 
 }  // namespace coir::net

@@ -12,8 +12,7 @@ namespace {
 bool is_about_one_connection(std::error_code error) noexcept {
     return error == std::errc::connection_aborted || error == std::errc::protocol_error ||
            error == std::errc::network_down || error == std::errc::no_protocol_option ||
-           error == std::errc::host_unreachable || error == std::errc::network_unreachable ||
-           error == std::errc::operation_not_permitted;
+           error == std::errc::host_unreachable || error == std::errc::network_unreachable;
 }
 
 }  // namespace
@@ -65,8 +64,12 @@ Result<TcpStream> TcpListener::accept(Deadline deadline) noexcept {
             return std::errc::operation_canceled;
         }
         auto stream = try_accept();
-        if (stream || !syscall::would_block(stream.error())) {
+        if (stream) {
             return stream;
+        }
+        if (!syscall::would_block(stream.error())) {
+            return source_.is_canceled() ? std::make_error_code(std::errc::operation_canceled)
+                                         : stream.error();
         }
         if (auto waited = source_.wait_readable(deadline); !waited) {
             return waited.error();
@@ -80,9 +83,7 @@ Result<void> TcpListener::wait_acceptable(Deadline deadline) noexcept {
 
 void TcpListener::close() noexcept {
     if (source_.is_open()) {
-        // On a listening socket this ends the listening, though the descriptor stays.
-        (void)syscall::shutdown(source_.fd(), SHUT_RDWR);
-        source_.cancel();
+        source_.close();  // a listening socket that is shut down listens no more
     }
 }
 

@@ -54,10 +54,10 @@ Result<std::size_t> TcpStream::read_some(std::span<std::byte> into, Deadline dea
         if (auto waited = wait_readable(deadline); !waited) {
             return waited.error();
         }
-        if (source_.is_canceled()) {
-            return std::errc::operation_canceled;
-        }
         const auto read = syscall::recv(source_.fd(), into, 0);
+        if (source_.is_canceled()) {
+            return std::errc::operation_canceled;  // whatever the kernel made of it
+        }
         if (read) {
             // A full buffer may have left something, and the end of the stream stays readable.
             may_have_more_ = *read == into.size() || *read == 0;
@@ -83,7 +83,7 @@ Result<void> TcpStream::read_exact(std::span<std::byte> into, Deadline deadline)
 
 Result<void> TcpStream::wait_readable(Deadline deadline) noexcept {
     if (may_have_more_) {
-        return {};
+        return source_.is_canceled() ? Result<void>(std::errc::operation_canceled) : Result<void>();
     }
     if (auto waited = source_.wait_readable(deadline); !waited) {
         return waited;
@@ -101,7 +101,7 @@ Result<void> TcpStream::write_all(std::span<const std::byte> from, Deadline dead
         if (written) {
             from = from.subspan(*written);
         } else if (!syscall::would_block(written.error())) {
-            return written.error();
+            return failure(written.error());
         } else if (auto waited = source_.wait_writable(deadline); !waited) {
             return waited;
         }
@@ -125,7 +125,7 @@ Result<void> TcpStream::write_all(std::span<const std::span<const std::byte>> pi
         const auto written = syscall::sendmsg(source_.fd(), {vectors.data(), count}, 0);
         if (!written) {
             if (!syscall::would_block(written.error())) {
-                return written.error();
+                return failure(written.error());
             }
             if (auto waited = source_.wait_writable(deadline); !waited) {
                 return waited;
@@ -152,10 +152,12 @@ Result<void> TcpStream::shutdown(Shutdown how) noexcept {
 
 void TcpStream::close() noexcept {
     if (source_.is_open()) {
-        // Its error says that the peer was faster.
-        (void)syscall::shutdown(source_.fd(), SHUT_RDWR);
-        source_.cancel();
+        source_.close();
     }
+}
+
+std::error_code TcpStream::failure(std::error_code error) const noexcept {
+    return source_.is_canceled() ? std::make_error_code(std::errc::operation_canceled) : error;
 }
 
 Result<void> TcpStream::set_no_delay(bool on) noexcept {

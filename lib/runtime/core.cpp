@@ -42,17 +42,12 @@ void RuntimeCore::stop() {
     if (stopped_) {
         return;
     }
-    stopping_.store(true, std::memory_order_seq_cst);  // pairs with fiber_finished()
+    closed_.store(true, std::memory_order_seq_cst);    // pairs with count_foreign_spawn()
+    stopping_.store(true, std::memory_order_seq_cst);  // pairs with tell_stop()
     for (;;) {
         const std::uint32_t seen = finish_signal_.load(std::memory_order_acquire);
         if (all_finished()) {
-            // Nobody inside can spawn any more; whoever comes from outside now is refused, or
-            // counted first and then waited for.
-            closed_.store(true, std::memory_order_seq_cst);
-            if (all_finished()) {
-                break;
-            }
-            continue;
+            break;
         }
         finish_signal_.wait(seen, std::memory_order_acquire);
     }
@@ -83,9 +78,10 @@ bool RuntimeCore::all_finished() const noexcept {
 }
 
 bool RuntimeCore::count_foreign_spawn() noexcept {
+    // Counted first: stop() closes the door and then looks at the count.
     foreign_spawns_.fetch_add(1, std::memory_order_seq_cst);
     if (closed_.load(std::memory_order_seq_cst)) {
-        foreign_spawns_.fetch_sub(1, std::memory_order_seq_cst);
+        discard_spawn();
         return false;
     }
     return true;

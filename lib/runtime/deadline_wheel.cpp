@@ -65,6 +65,14 @@ void DeadlineWheel::expire(TimerWheel::TimePoint now) noexcept {
     }
 }
 
+void DeadlineWheel::end() noexcept {
+    const std::lock_guard lock(lock_);
+    while (TimerNode* const node = wheel_.expire(TimerWheel::TimePoint::max())) {
+        static_cast<IoDeadline&>(*node).comes_up_.store(IoDeadline::kNever,
+                                                        std::memory_order_seq_cst);
+    }
+}
+
 void IoDeadline::leave_wheel() noexcept {
     if (wheel_ == nullptr) {
         return;

@@ -23,6 +23,9 @@ public:
     /// Times out every wait whose deadline has passed. Threads: any worker.
     void expire(TimerWheel::TimePoint now) noexcept;
 
+    /// Lets every node go: the worker ends, though descriptors may live on.
+    void end() noexcept;
+
 private:
     friend class IoDeadline;
 

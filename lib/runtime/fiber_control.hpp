@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <mutex>
 #include <source_location>
 #include <string_view>
 
@@ -49,13 +50,26 @@ public:
     bool pinned = false;
     std::source_location site;
 
-    // Held from before the fiber makes itself known to a waker until it has left its stack, so that
-    // another thread which adopts it cannot run it too early. Released by Boost after the switch.
-    boost::fibers::detail::spinlock parking;
+    /// Holds `parking` from before the fiber makes itself known to a waker until it has left its
+    /// stack; Boost releases it after the switch. Not in the fiber's frame: Boost writes to the guard
+    /// after it has released the lock.
+    boost::fibers::detail::spinlock_lock& parking_guard() noexcept { return parking_guard_; }
+    /// Returns when the fiber has left its stack for good, so that this thread may run it.
+    void await_parked() noexcept {
+        parking_.lock();
+        parking_.unlock();
+        while (parking_guard_.owns_lock()) {
+            asm volatile("" ::: "memory");  // another thread's plain store is on its way
+        }
+        happens_after(&parking_);
+    }
+    void about_to_park() noexcept { happens_before(&parking_); }
 
     SwitchState switch_state;
 
 private:
+    boost::fibers::detail::spinlock parking_;
+    boost::fibers::detail::spinlock_lock parking_guard_{parking_, std::defer_lock};
     char name_[24] = {};
 };
 

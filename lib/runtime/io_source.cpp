@@ -92,12 +92,14 @@ Result<void> IoSource::wait(int direction, Deadline deadline) noexcept {
     if (state->canceled.load(std::memory_order_acquire)) {
         return std::errc::operation_canceled;
     }
-    if (state->at_end[direction].load(std::memory_order_acquire)) {
+    const auto end = state->take_end(static_cast<IoState::Direction>(direction));
+    if (end == IoState::End::news) {
         return {};  // no edge will come any more; the read or write will say what happened
     }
     bool moved = false;
-    if (auto watched = worker->poller().watch(
-            fd_.get(), *state, static_cast<IoState::Direction>(direction), moved);
+    if (auto watched =
+            worker->poller().watch(fd_.get(), *state, static_cast<IoState::Direction>(direction),
+                                   end == IoState::End::told, moved);
         !watched) {
         return watched;
     }
@@ -124,20 +126,35 @@ Result<void> IoSource::wait_writable(Deadline deadline) noexcept {
     return wait(IoState::writing, deadline);
 }
 
-void IoSource::cancel() noexcept {
+void IoSource::end_waits(bool shut_down) noexcept {
     IoState* const state = this->state();
     if (state == nullptr) {
         return;
     }
-    state->canceled.store(true, std::memory_order_release);
-    for (auto& slot : state->slots) {
-        // Closed for good: exchange, because claim() leaves a closed slot alone.
-        const std::uintptr_t held =
-            slot.exchange(detail::kSlotClosed, std::memory_order_acq_rel);
-        if (detail::holds_waiter(held)) {
-            detail::wake(*reinterpret_cast<detail::Waiter*>(held), detail::WakeReason::canceled);
+    state->canceled.store(true, std::memory_order_seq_cst);
+    if (shut_down) {
+        // Its error says that this is no socket, or that the peer was faster.
+        (void)syscall::shutdown(fd_.get(), SHUT_RDWR);
+    }
+    std::uintptr_t held[2];
+    for (int direction : {IoState::reading, IoState::writing}) {
+        held[direction] =
+            state->slots[direction].exchange(detail::kSlotClosed, std::memory_order_acq_rel);
+    }
+    // Nothing of *this after the first wake: its fiber may destroy it.
+    for (const std::uintptr_t waiter : held) {
+        if (detail::holds_waiter(waiter)) {
+            detail::wake(*reinterpret_cast<detail::Waiter*>(waiter), detail::WakeReason::canceled);
         }
     }
+}
+
+void IoSource::cancel() noexcept {
+    end_waits(false);
+}
+
+void IoSource::close() noexcept {
+    end_waits(true);
 }
 
 bool IoSource::is_canceled() const noexcept {

@@ -73,15 +73,35 @@ void IoState::recycle(IoState* state) noexcept {
     for (auto& slot : state->slots) {
         slot.store(kSlotEmpty, std::memory_order_relaxed);
     }
-    for (auto& at_end : state->at_end) {
-        at_end.store(false, std::memory_order_relaxed);
-    }
     state->canceled.store(false, std::memory_order_relaxed);
     state->poller.store(0, std::memory_order_relaxed);
     state->interest.store(0, std::memory_order_relaxed);
     state->epoll_fd = -1;
     state->waits_abroad.store(0, std::memory_order_relaxed);
     free_states().give_back(state);
+}
+
+void IoState::report_end(Direction direction, std::uint64_t tag) noexcept {
+    // With the event's generation: if the descriptor has been closed meanwhile and this memory has a
+    // new owner, it is not the one meant.
+    const auto value = static_cast<std::uint32_t>(End::news) |
+                       static_cast<std::uint32_t>(tag >> kAddressBits);
+    ends[direction].store(value, std::memory_order_release);  // pairs with take_end()
+}
+
+IoState::End IoState::take_end(Direction direction) noexcept {
+    const std::uint32_t own = generation.load(std::memory_order_relaxed);
+    std::uint32_t value = ends[direction].load(std::memory_order_acquire);
+    if (value == (static_cast<std::uint32_t>(End::news) | own)) {
+        ends[direction].store(static_cast<std::uint32_t>(End::told) | own,
+                              std::memory_order_relaxed);
+        return End::news;
+    }
+    if (value == (static_cast<std::uint32_t>(End::told) | own)) {
+        ends[direction].store(0, std::memory_order_relaxed);
+        return End::told;
+    }
+    return End::none;
 }
 
 std::uint64_t IoState::tag() const noexcept {

@@ -20,8 +20,9 @@ public:
     /// One slot for the reading and one for the writing fiber; see waiter.hpp.
     std::atomic<std::uintptr_t> slots[2] = {kSlotEmpty, kSlotEmpty};
     /// Nothing more will be reported in this direction: the peer has finished sending (reading only),
-    /// or the connection has failed. Edge-triggered epoll says so once, so it stays.
-    std::atomic<bool> at_end[2] = {false, false};
+    /// or the connection has failed. Edge-triggered epoll says so once, so it is kept: 0 is none, else
+    /// an End and the generation for which it was reported.
+    std::atomic<std::uint32_t> ends[2] = {0, 0};
     std::atomic<bool> canceled{false};
     std::atomic<std::uint16_t> generation{0};
 
@@ -35,6 +36,14 @@ public:
     std::atomic<std::uint8_t> waits_abroad{0};
 
     IoState* next_free = nullptr;
+
+    /// What is known about the end of a direction. `told`: a wait has returned because of it, and
+    /// whoever waits again has seen something else; the kernel must be asked anew.
+    enum class End : std::uint32_t { none = 0, news = 0x10000, told = 0x20000 };
+    /// Called by a poller for an event with this tag.
+    void report_end(Direction direction, std::uint64_t tag) noexcept;
+    /// Called by a fiber that is about to wait: news become told, told becomes none.
+    [[nodiscard]] End take_end(Direction direction) noexcept;
 
     /// The deadline of each slot's waits.
     IoDeadline deadlines[2];

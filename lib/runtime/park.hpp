@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "coir/base/assert.hpp"
 #include "runtime/fiber_control.hpp"
 #include "runtime/waiter.hpp"
 #include "runtime/worker.hpp"
@@ -22,12 +23,14 @@ inline WakeReason consume(std::atomic<std::uintptr_t>& slot) noexcept {
 template <typename BeforeLeaving>
 WakeReason park(Worker& worker, std::atomic<std::uintptr_t>& slot,
                 BeforeLeaving before_leaving) noexcept {
-    if (slot.load(std::memory_order_acquire) != kSlotEmpty) {
+    if (const auto early = slot.load(std::memory_order_acquire); early != kSlotEmpty) {
+        COIR_ASSERT(!holds_waiter(early));  // somebody else waits here
         return consume(slot);
     }
     Waiter waiter;
     waiter.fiber = &worker.running_fiber();
-    boost::fibers::detail::spinlock_lock parking(waiter.fiber->parking);
+    auto& parking = waiter.fiber->parking_guard();
+    parking.lock();
     std::uintptr_t held = kSlotEmpty;
     // pairs with claim(): whoever takes the waiter out sees all of it
     if (!slot.compare_exchange_strong(held, reinterpret_cast<std::uintptr_t>(&waiter),
@@ -36,7 +39,7 @@ WakeReason park(Worker& worker, std::atomic<std::uintptr_t>& slot,
         return consume(slot);
     }
     before_leaving();
-    happens_before(&waiter.fiber->parking);
+    waiter.fiber->about_to_park();
     waiter.fiber->context()->suspend(parking);
     // Perhaps on another worker now; `worker` is not to be used any more.
     return waiter.reason;

@@ -111,12 +111,11 @@ void Poller::deliver(std::span<const epoll_event> events, ReadyList& ready) noex
         }
         std::uint32_t bits = event.events;
         if ((bits & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
-            // pairs with the acquire in IoSource::wait()
-            state->at_end[IoState::reading].store(true, std::memory_order_release);
+            state->report_end(IoState::reading, event.data.u64);
             bits |= EPOLLIN;
         }
         if ((bits & (EPOLLHUP | EPOLLERR)) != 0) {
-            state->at_end[IoState::writing].store(true, std::memory_order_release);
+            state->report_end(IoState::writing, event.data.u64);
             bits |= EPOLLOUT;
         }
         if ((bits & EPOLLIN) != 0) {
@@ -139,11 +138,11 @@ void Poller::interrupt() noexcept {
     (void)syscall::write(event_.get(), std::as_bytes(std::span(&one, 1)));
 }
 
-Result<void> Poller::watch(int fd, IoState& state, IoState::Direction direction,
+Result<void> Poller::watch(int fd, IoState& state, IoState::Direction direction, bool again,
                            bool& moved) noexcept {
     const std::uint32_t wanted = interest_of(direction);
     if (state.poller.load(std::memory_order_acquire) == number_ &&
-        (state.interest.load(std::memory_order_relaxed) & wanted) != 0) {
+        (state.interest.load(std::memory_order_relaxed) & wanted) != 0 && !again) {
         if (state.waits_abroad.load(std::memory_order_relaxed) != 0) {
             state.waits_abroad.store(0, std::memory_order_relaxed);
         }
@@ -152,18 +151,19 @@ Result<void> Poller::watch(int fd, IoState& state, IoState::Direction direction,
     // The other direction's fiber may come here at the same time, from another thread.
     while (state.moving.test_and_set(std::memory_order_acquire)) {
     }
-    const Result<void> registered = register_here(fd, state, direction, wanted, moved);
+    const Result<void> registered = register_here(fd, state, direction, again, moved);
     state.moving.clear(std::memory_order_release);
     return registered;
 }
 
 Result<void> Poller::register_here(int fd, IoState& state, IoState::Direction direction,
-                                   std::uint32_t wanted, bool& moved) noexcept {
+                                   bool again, bool& moved) noexcept {
+    const std::uint32_t wanted = interest_of(direction);
     const std::uint64_t home = state.poller.load(std::memory_order_relaxed);
     const std::uint32_t interest = state.interest.load(std::memory_order_relaxed);
     const bool other_waits =
         holds_waiter(state.slots[1 - direction].load(std::memory_order_acquire));
-    if (home != 0 && home != number_ && (interest & wanted) != 0) {
+    if (home != 0 && home != number_ && (interest & wanted) != 0 && !again) {
         const auto waits = static_cast<std::uint8_t>(
             state.waits_abroad.load(std::memory_order_relaxed) + 1);
         if (other_waits || waits < kSettledAfter) {

@@ -50,8 +50,9 @@ public:
 
     /// Registers the descriptor here, and takes it from the poller where it was, so that an edge in
     /// `direction` is reported. Nothing to do in the usual case that it is registered already.
+    /// `again` asks for a report of what is true now, though it may have been reported before.
     /// Threads: the fiber that is about to wait in `direction`.
-    [[nodiscard]] Result<void> watch(int fd, IoState& state, IoState::Direction direction,
+    [[nodiscard]] Result<void> watch(int fd, IoState& state, IoState::Direction direction, bool again,
                                      bool& moved) noexcept;
 
     [[nodiscard]] std::uint64_t polls() const noexcept {
@@ -60,7 +61,7 @@ public:
 
 private:
     [[nodiscard]] Result<void> register_here(int fd, IoState& state, IoState::Direction direction,
-                                             std::uint32_t wanted, bool& moved) noexcept;
+                                             bool again, bool& moved) noexcept;
     void deliver(std::span<const epoll_event> events, ReadyList& ready) noexcept;
 
     // Never reused, unlike the descriptor: an IoSource can outlive the runtime it was used in.

@@ -76,7 +76,8 @@ __attribute__((no_sanitize("thread"))) context* Scheduler::pick_next() noexcept 
 
 context* Scheduler::next() noexcept {
     picks_.store(picks_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-    if (is_poll_due()) {
+    count_pick();
+    if (poll_is_due_) {
         if (!on_dispatcher()) {
             return take_dispatcher();
         }
@@ -100,13 +101,13 @@ context* Scheduler::take_dispatcher() noexcept {
 
 context* Scheduler::take_ready() noexcept {
     // In turns, so that neither kind can starve the other.
-    const bool pinned_first = (picks_since_poll_ & 1) != 0;
+    pinned_first_ = !pinned_first_;
     context* ready = nullptr;
-    if (pinned_first || (ready = ready_.pop()) == nullptr) {
+    if (pinned_first_ || (ready = ready_.pop()) == nullptr) {
         if (!pinned_.empty()) {
             ready = &pinned_.front();
             pinned_.pop_front();
-        } else if (pinned_first) {
+        } else if (pinned_first_) {
             ready = ready_.pop();
         }
     }
@@ -119,15 +120,18 @@ context* Scheduler::take_ready() noexcept {
     return ready;
 }
 
-bool Scheduler::is_poll_due() noexcept {
-    ++picks_since_poll_;
+void Scheduler::count_pick() noexcept {
     // The clock is read at every fourth pick: it costs as much as the rest of this.
-    return picks_since_poll_ >= kPollPicks ||
-           ((picks_since_poll_ & 3) == 0 && coarse_now() != last_poll_);
+    ++picks_since_poll_;
+    if (picks_since_poll_ >= kPollPicks ||
+        ((picks_since_poll_ & 3) == 0 && coarse_now() != last_poll_)) {
+        poll_is_due_ = true;
+    }
 }
 
 bool Scheduler::nothing_waits() noexcept {
-    return !is_poll_due() && ready_.empty() && pinned_.empty();
+    count_pick();  // so that a fiber which is alone comes to the poller as well
+    return !poll_is_due_ && ready_.empty() && pinned_.empty();
 }
 
 bool Scheduler::has_ready_fibers() const noexcept {
@@ -140,6 +144,7 @@ bool Scheduler::poll(Clock::time_point until) noexcept {
     worker_.poller().wait(until, ready);
     last_poll_ = coarse_now();
     picks_since_poll_ = 0;
+    poll_is_due_ = false;
     for (Waiter* waiter : ready.waiters()) {
         wake(*waiter, WakeReason::ready);
     }

@@ -79,7 +79,7 @@ private:
     [[nodiscard]] boost::fibers::context* take_dispatcher() noexcept;
     [[nodiscard]] boost::fibers::context* take_ready() noexcept;
     [[nodiscard]] bool on_dispatcher() const noexcept { return running_ == dispatcher_; }
-    [[nodiscard]] bool is_poll_due() noexcept;
+    void count_pick() noexcept;
     bool poll(Clock::time_point until) noexcept;
     bool take_injected() noexcept;
     void expire_deadlines(bool exactly) noexcept;
@@ -106,6 +106,8 @@ private:
     // Fibers that must not leave: pinned ones and the thread's own context.
     boost::fibers::scheduler::ready_queue_type pinned_;
 
+    bool poll_is_due_ = false;
+    bool pinned_first_ = false;
     std::uint32_t picks_since_poll_ = 0;
     Clock::time_point last_poll_{};  // by the coarse clock
     // Since when surplus has been seen; zero: not yet.

@@ -2,7 +2,6 @@
 
 #include <thread>
 
-#include "coir/base/assert.hpp"
 #include "runtime/core.hpp"
 #include "runtime/worker.hpp"
 
@@ -18,7 +17,6 @@ void this_fiber::yield() noexcept {
 }
 
 void this_fiber::sleep_until(Deadline deadline) noexcept {
-    COIR_ASSERT(!deadline.is_never());
     if (detail::Worker* const worker = detail::Worker::current()) {
         // Boost's sleep queue, not the wheel: a sleep is as exact as the kernel's timers.
         (void)worker->running_fiber().context()->wait_until(deadline.time_point());

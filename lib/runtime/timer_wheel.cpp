@@ -45,7 +45,11 @@ TimerWheel::Position TimerWheel::position_of(std::uint64_t tick) const noexcept 
 }
 
 void TimerWheel::link(TimerNode& node) noexcept {
-    const Position at = position_of(node.tick);
+    // What is farther than the wheel waits in its farthest slot, one short of a full turn, so that it
+    // is never mistaken for the current slot. It is linked again from there.
+    constexpr std::uint64_t kTopSlot = std::uint64_t{1} << ((kLevels - 1) * kSlotBits);
+    constexpr std::uint64_t kReach = kTopSlot * (kSlots - 1);
+    const Position at = position_of(std::min(node.tick, now_tick_ + kReach));
     TimerNode& head = slots_[at.level][at.slot];
     node.previous = head.previous;
     node.next = &head;
@@ -67,11 +71,7 @@ void TimerWheel::unlink(TimerNode& node) noexcept {
 
 void TimerWheel::arm(TimerNode& node, TimePoint deadline) noexcept {
     COIR_ASSERT(!node.is_armed());
-    // What is past fires with the next expire(). What is farther than the wheel waits in its farthest
-    // slot, one short of a full turn, so that it is never mistaken for the current slot.
-    constexpr std::uint64_t kTopSlot = std::uint64_t{1} << ((kLevels - 1) * kSlotBits);
-    constexpr std::uint64_t kReach = kTopSlot * (kSlots - 1);
-    node.tick = std::clamp(tick_of(deadline), now_tick_, now_tick_ + kReach);
+    node.tick = std::max(tick_of(deadline), now_tick_);  // what is past fires with the next expire()
     link(node);
     ++size_;
 }

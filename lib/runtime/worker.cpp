@@ -32,7 +32,9 @@ Worker::Worker(RuntimeCore& core, std::size_t index, StackSlabs& slabs, std::siz
       stacks_(slabs, warm_stacks),
       deadlines_(std::make_shared<DeadlineWheel>(TimerWheel::Clock::now())) {}
 
-Worker::~Worker() = default;
+Worker::~Worker() {
+    deadlines_->end();
+}
 
 COIR_OPAQUE Worker* Worker::current() noexcept {
     return current_worker;
@@ -91,10 +93,7 @@ void Worker::make_ready(FiberControl& fiber) noexcept {
         happens_before(&context);
         last->schedule_from_remote(&context);
     } else {
-        // Its thread may still be between publishing it and leaving its stack.
-        fiber.parking.lock();
-        fiber.parking.unlock();
-        happens_after(&fiber.parking);
+        fiber.await_parked();
         if (here != nullptr && &here->core_ == fiber.core) {
             here->scheduler_->push(context);
         } else {

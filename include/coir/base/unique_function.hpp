@@ -1,6 +1,7 @@
 #pragma once
 
 #include <concepts>
+#include <functional>
 #include <memory>
 #include <type_traits>
 #include <utility>
@@ -39,7 +40,13 @@ private:
     struct Target final : Base {
         template <typename G>
         explicit Target(G&& g) : function(std::forward<G>(g)) {}
-        R call(Args... args) override { return function(std::forward<Args>(args)...); }
+        R call(Args... args) override {
+            if constexpr (std::is_void_v<R>) {
+                static_cast<void>(std::invoke(function, std::forward<Args>(args)...));
+            } else {
+                return std::invoke(function, std::forward<Args>(args)...);
+            }
+        }
         F function;
     };
 

@@ -20,9 +20,10 @@ namespace coir::http {
 /// What went wrong, for ServerOptions::on_error. It holds no header values and no bodies.
 struct ServerError {
     enum class Where {
-        accept,   ///< A connection could not be accepted or started.
-        request,  ///< The bytes were no request that this server takes; it was answered with 4xx or 501.
-        handler,  ///< A handler threw, or wrote another length than it had promised.
+        accept,      ///< A connection could not be accepted or started.
+        request,     ///< The bytes were no request that this server takes; the client has been told.
+        handler,     ///< A handler threw, or wrote another length than it had promised.
+        connection,  ///< The engine could not go on with a connection: no memory.
     };
     Where where;
     std::error_code error;         // none if it is an exception

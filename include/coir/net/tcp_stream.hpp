@@ -74,6 +74,9 @@ public:
     [[nodiscard]] int native_handle() const noexcept { return source_.fd(); }
 
 private:
+    /// close() shows as operation_canceled, not as what the kernel says of the socket then.
+    [[nodiscard]] std::error_code failure(std::error_code error) const noexcept;
+
     IoSource source_;
     // Whether a read may find something without waiting: the last one filled its buffer, or there
     // was none yet. After a short one the kernel reports the next bytes as an edge. The reading

@@ -40,8 +40,11 @@ public:
     [[nodiscard]] Result<void> wait_writable(Deadline deadline) noexcept;
 
     /// Ends the waits of both fibers, and every later one, with operation_canceled. Threads: any,
-    /// while *this lives.
+    /// while *this lives; a woken fiber may destroy it before this returns.
     void cancel() noexcept;
+    /// cancel(), and shuts a socket down in both directions. Both fibers see operation_canceled, not
+    /// what the kernel makes of the shutdown, if they ask is_canceled() after a failure.
+    void close() noexcept;
     [[nodiscard]] bool is_canceled() const noexcept;
 
     [[nodiscard]] int fd() const noexcept { return fd_.get(); }
@@ -50,6 +53,7 @@ public:
 private:
     [[nodiscard]] Result<void> wait(int direction, Deadline deadline) noexcept;
     [[nodiscard]] detail::IoState* state() noexcept;
+    void end_waits(bool shut_down) noexcept;
 
     UniqueFd fd_;
     // Null until somebody waits or cancels; then one of the two that win, for good.

@@ -56,14 +56,14 @@ public:
 
     /// Runs `main` as a fiber and waits for it; returns its value or rethrows its exception.
     /// Other fibers may still be running then: stop() waits for them.
-    /// Threads: a plain thread, or a fiber of another runtime (whose worker it then blocks).
+    /// Threads: a plain thread, which blocks, or a fiber of any runtime, which suspends.
     template <typename F>
     auto run(F&& main) {
         return spawn(std::forward<F>(main)).join();
     }
 
     /// Starts `function` as a fiber of this runtime; see coir::spawn(). Threads: any.
-    /// Errors: std::system_error(Errc::runtime_stopped) after stop().
+    /// Errors: std::system_error(Errc::runtime_stopped) once stop() has begun.
     template <typename F>
     auto spawn(F&& function, std::source_location site = std::source_location::current()) {
         return detail::spawn_on(core_.get(), SpawnOptions{}, std::forward<F>(function), site);
@@ -74,8 +74,8 @@ public:
         return detail::spawn_on(core_.get(), options, std::forward<F>(function), site);
     }
 
-    /// Waits until every fiber has ended, then ends the workers. Fibers may spawn others until the
-    /// last one has ended.
+    /// Refuses fibers from outside, waits until every fiber has ended, then ends the workers. Fibers
+    /// may spawn others until the last one has ended.
     /// Threads: a plain thread, once; not a fiber of this runtime.
     void stop();
 

@@ -12,7 +12,7 @@ namespace coir::this_fiber {
 /// as well. Returns at once if nothing else wants to run.
 void yield() noexcept;
 
-/// Suspends: until `deadline` has passed. Requires: a deadline that is not never.
+/// Suspends: until `deadline` has passed; for good, if that is never.
 void sleep_until(Deadline deadline) noexcept;
 inline void sleep_for(Deadline::Clock::duration duration) noexcept {
     sleep_until(Deadline::after(duration));

@@ -1,0 +1,100 @@
+#include "acceptor.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <string_view>
+#include <utility>
+
+#include "coir/base/syscall.hpp"
+#include "coir/runtime/spawn.hpp"
+#include "coir/runtime/this_fiber.hpp"
+#include "connection.hpp"
+
+namespace coir::http {
+namespace {
+
+using std::chrono::milliseconds;
+
+// Accepted in a row before other fibers of the worker get their turn.
+constexpr int kBatch = 32;
+constexpr milliseconds kFirstPause{5};
+constexpr milliseconds kLongestPause{100};  // stop() may have to wait so long
+
+constexpr std::string_view kBusy =
+    "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n"
+    "Content-Length: 0\r\n\r\n";
+
+UniqueFd spare_descriptor() noexcept {
+    auto spare = syscall::socket(AF_INET, SOCK_STREAM, 0);
+    return spare ? *std::move(spare) : UniqueFd();
+}
+
+}  // namespace
+
+void Acceptor::run() noexcept {
+    reserve_ = spare_descriptor();
+    milliseconds pause = kFirstPause;
+    for (int in_a_row = 1;; ++in_a_row) {
+        auto stream = listener_.accept(Deadline::never());
+        if (stream) {
+            pause = kFirstPause;
+            start(*std::move(stream));
+            if (in_a_row % kBatch == 0) {
+                this_fiber::yield();
+            }
+        } else if (stream.error() == std::errc::operation_canceled) {
+            break;
+        } else {
+            shed(stream.error());
+            this_fiber::sleep_for(pause);
+            pause = std::min(2 * pause, kLongestPause);
+        }
+    }
+    // These clients have been told that they are connected.
+    while (auto stream = listener_.try_accept()) {
+        start(*std::move(stream));
+    }
+    listener_.close();
+}
+
+void Acceptor::start(net::TcpStream stream) noexcept {
+    core_->here().accepted.add();
+    if (core_->open.load(std::memory_order_relaxed) >= core_->options.max_connections) {
+        refuse(std::move(stream));
+        return;
+    }
+    try {
+        spawn_detached({.name = "http", .stack_bytes = core_->options.stack_bytes},
+                       [open = OpenConnection(core_), stream = std::move(stream)]() mutable {
+                           Connection(std::move(stream), open.core()).run();
+                       });
+    } catch (...) {
+        core_->here().refused.add();
+        core_->report({ServerError::Where::accept, {}, std::current_exception(), {}});
+    }
+}
+
+void Acceptor::refuse(net::TcpStream stream) noexcept {
+    core_->here().refused.add();
+    // A fresh socket has room for it; if not, closing says enough.
+    (void)stream.write_all(std::as_bytes(std::span(kBusy)), Deadline::after(milliseconds(0)));
+}
+
+void Acceptor::shed(std::error_code error) noexcept {
+    core_->here().accept_errors.add();
+    core_->report({ServerError::Where::accept, error, nullptr, {}});
+    if (error != std::errc::too_many_files_open &&
+        error != std::errc::too_many_files_open_in_system) {
+        return;
+    }
+    if (reserve_) {
+        reserve_.reset();
+        if (auto victim = listener_.try_accept()) {
+            core_->here().accepted.add();
+            core_->here().refused.add();
+        }
+    }
+    reserve_ = spare_descriptor();
+}
+
+}  // namespace coir::http

@@ -1,0 +1,305 @@
+#include "connection.hpp"
+
+#include <array>
+#include <cstddef>
+#include <ctime>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "coir/base/error.hpp"
+#include "error_status.hpp"
+
+namespace coir::http {
+namespace {
+
+using response_writer::Context;
+
+// Room that a read has at least, in bytes: less would cost extra reads for long heads.
+constexpr std::size_t kLeastRead = 4 * 1024;
+// What a lingering connection reads and drops at most, in bytes.
+constexpr std::size_t kLingerBytes = 256 * 1024;
+
+std::string list_of(MethodSet methods) {
+    std::string list;
+    for (std::size_t i = 0; i < kMethodCount; ++i) {
+        const auto method = static_cast<Method>(i);
+        if (methods.contains(method)) {
+            list.append(list.empty() ? "" : ", ").append(as_text(method));
+        }
+    }
+    return list;
+}
+
+// Whether bytes of another request lie behind the one that is being answered, as far as one can see.
+bool has_another(const Exchange& exchange) noexcept {
+    const RequestHead& head = exchange.head;
+    return !head.chunked &&
+           exchange.in.size() > exchange.parser.head_bytes() + head.content_length.value_or(0);
+}
+
+}  // namespace
+
+Connection::Connection(net::TcpStream stream, ServerCore& server) noexcept
+    : stream_(std::move(stream)),
+      server_(server),
+      entry_(server.connections, stream_, ServerCore::worker_index()) {}
+
+void Connection::run() noexcept {
+    Deadline idle = Deadline::never();
+    while (wait_for_request(idle)) {
+        Next next = Next::abort;
+        std::unique_ptr<Exchange> exchange;
+        try {
+            exchange = server_.here().exchanges.take();
+            exchange->wire.attach(stream_);
+            next = serve(*exchange, idle);
+        } catch (...) {
+            // No memory: nothing can be said to the client.
+            server_.report({ServerError::Where::connection, {}, std::current_exception(), {}});
+        }
+        if (exchange) {
+            server_.here().exchanges.give_back(std::move(exchange));
+        }
+        if (next == Next::idle) {
+            continue;
+        }
+        if (next == Next::linger) {
+            linger();
+        } else if (next == Next::abort) {
+            (void)stream_.set_reset_on_close();
+        }
+        return;
+    }
+}
+
+// False if the connection is over. `idle` becomes the end of its patience.
+bool Connection::wait_for_request(Deadline& idle) noexcept {
+    idle = Deadline::roughly_after(server_.options.idle_timeout);
+    if (!entry_.begin_idle()) {
+        // The server is stopping: take what has arrived, and wait for nothing else.
+        (void)stream_.shutdown(net::Shutdown::read);
+    }
+    const auto waited = stream_.wait_readable(idle);
+    entry_.end_idle();
+    return waited.has_value();
+}
+
+Connection::Next Connection::serve(Exchange& exchange, Deadline idle) {
+    Deadline deadline = idle;
+    for (;;) {
+        const auto room = exchange.in.prepare(kLeastRead);
+        const auto read = stream_.read_some(room, deadline);
+        if (!read) {
+            if (read.error() != std::errc::timed_out || exchange.in.empty()) {
+                return Next::close;
+            }
+            server_.here().timeouts.add();
+            const bool only_empty_lines =
+                exchange.in.as_text().find_first_not_of("\r\n") == std::string_view::npos;
+            return only_empty_lines ? Next::close : refuse(exchange, read.error(), {});
+        }
+        if (*read == 0) {
+            return Next::close;
+        }
+        exchange.in.commit(*read);
+        std::uint64_t answered = 0;
+        const Next next = serve_arrived(exchange, answered);
+        server_.here().requests.add(answered);
+        if (next != Next::wait) {
+            return next;
+        }
+        // The beginning of a head has come. Its rest has so much time, however it drips.
+        if (answered != 0 || deadline == idle) {
+            deadline = Deadline::roughly_after(server_.options.header_timeout);
+        }
+    }
+}
+
+// Answers all that is complete in `in`, and writes once.
+Connection::Next Connection::serve_arrived(Exchange& exchange, std::uint64_t& answered) {
+    (void)exchange.date.line_at(std::time(nullptr));
+    Next next = Next::idle;
+    while (next == Next::idle && !exchange.in.empty()) {
+        const auto progress = exchange.parser.parse_head(exchange.in.as_text(), exchange.head);
+        if (!progress) {
+            return refuse(exchange, progress.error(), {});
+        }
+        if (*progress == RequestParser::Progress::need_more) {
+            next = Next::wait;
+            break;
+        }
+        ++answered;
+        next = answer(exchange);
+        if (exchange.wire.is_over_limit()) {
+            if (const auto flushed = exchange.wire.flush(Deadline::never()); !flushed) {
+                return stop_writing(flushed.error());
+            }
+        }
+    }
+    if (next == Next::abort) {
+        return next;
+    }
+    const auto flushed = exchange.wire.flush(Deadline::never());
+    return flushed ? next : stop_writing(flushed.error());
+}
+
+Connection::Next Connection::answer(Exchange& exchange) {
+    const RequestHead& head = exchange.head;
+    exchange.source.begin(head);
+    if (head.content_length.value_or(0) > server_.options.max_body_bytes) {
+        return refuse(exchange, make_error_code(Errc::body_too_large), head.path);
+    }
+    Context context = context_for(exchange);
+    const Router::Match match =
+        server_.router.find(head.method, head.path, exchange.request.parameters());
+    exchange.response.reset();
+    exchange.sink.begin(context);
+    if (match.handler != nullptr) [[likely]] {
+        const Next next = run_handler(exchange, *match.handler, context);
+        if (next != Next::idle) {
+            return next;
+        }
+    } else {
+        context.keep_alive = context.keep_alive && exchange.source.can_be_drained();
+        answer_without_handler(exchange, match.allowed, context);
+    }
+    return finish_request(exchange,
+                          context.keep_alive && !exchange.response.closes_connection());
+}
+
+Context Connection::context_for(const Exchange& exchange) const noexcept {
+    const RequestHead& head = exchange.head;
+    bool keep = head.keep_alive;
+    if (server_.connections.is_closing()) [[unlikely]] {
+        keep = keep && has_another(exchange);
+    }
+    return {exchange.date.line(), head.version, keep, head.method == Method::head,
+            server_.server_line};
+}
+
+void Connection::answer_without_handler(Exchange& exchange, MethodSet allowed,
+                                        const Context& context) {
+    Buffer& out = exchange.wire.out;
+    if (exchange.head.path == "*") {
+        exchange.response.status(Status::no_content);
+        (void)exchange.response.header("Allow", list_of(server_.router.all_methods()));
+        (void)response_writer::append_response(out, exchange.response, context);
+    } else if (allowed.empty()) {
+        response_writer::append_plain(out, Status::not_found, context, {});
+    } else {
+        response_writer::append_plain(out, Status::method_not_allowed, context,
+                                      "Allow: " + list_of(allowed) + "\r\n");
+    }
+}
+
+// Next::idle: the response is in `out`, and `context` has what it said.
+Connection::Next Connection::run_handler(Exchange& exchange, const Handler& handler,
+                                         Context& context) {
+    Response& response = exchange.response;
+    BodySource& source = exchange.source;
+    try {
+        handler(exchange.request, response);
+    } catch (...) {
+        return fail_handler(exchange, {}, std::current_exception());
+    }
+    (void)exchange.date.line_at(std::time(nullptr));
+    if (exchange.sink.has_started()) [[unlikely]] {
+        return finish_stream(exchange, context);
+    }
+    if (source.error() && !response.is_touched()) [[unlikely]] {
+        return refuse(exchange, source.error(), exchange.head.path);
+    }
+    if (response.promised_length() && !context.is_head &&
+        *response.promised_length() != response.body().size()) [[unlikely]] {
+        return fail_handler(exchange, make_error_code(Errc::body_length_mismatch), nullptr);
+    }
+    context.keep_alive = context.keep_alive && source.can_be_drained();
+    if (response_writer::append_response(exchange.wire.out, response, context)) [[unlikely]] {
+        const auto written = exchange.wire.flush_with(std::as_bytes(std::span(response.body())),
+                                                      {}, Deadline::never());
+        if (!written) {
+            return stop_writing(written.error());
+        }
+    }
+    return Next::idle;
+}
+
+Connection::Next Connection::finish_stream(Exchange& exchange, Context& context) {
+    context.keep_alive = exchange.sink.keeps_connection();
+    if (const auto finished = exchange.sink.finish(); !finished) {
+        return finished.error() == Errc::body_length_mismatch
+                   ? fail_handler(exchange, finished.error(), nullptr)
+                   : stop_writing(finished.error());
+    }
+    return Next::idle;
+}
+
+// The response is made. What is left of the request must go before the next one is parsed.
+Connection::Next Connection::finish_request(Exchange& exchange, bool keep) noexcept {
+    BodySource& source = exchange.source;
+    if (!source.is_complete() && (!keep || !source.drain())) [[unlikely]] {
+        return Next::linger;
+    }
+    source.finish();
+    if (keep) [[likely]] {
+        return Next::idle;
+    }
+    return exchange.in.empty() ? Next::close : Next::linger;
+}
+
+Connection::Next Connection::fail_handler(Exchange& exchange, std::error_code error,
+                                          std::exception_ptr exception) {
+    server_.here().handler_failures.add();
+    server_.report(
+        {ServerError::Where::handler, error, std::move(exception), exchange.head.path});
+    return exchange.sink.has_started() ? Next::abort
+                                       : reply_and_linger(exchange, Status::internal_server_error);
+}
+
+Connection::Next Connection::refuse(Exchange& exchange, std::error_code error,
+                                    std::string_view path) {
+    const Status status = status_for(error);
+    if (status == Status::internal_server_error) {
+        return Next::close;  // the connection has failed, not the request
+    }
+    server_.here().bad_requests.add();
+    server_.report({ServerError::Where::request, error, nullptr, path});
+    return reply_and_linger(exchange, status);
+}
+
+Connection::Next Connection::reply_and_linger(Exchange& exchange, Status status) {
+    Context context;
+    context.date_line = exchange.date.line();
+    context.keep_alive = false;
+    context.fields = server_.server_line;
+    response_writer::append_plain(exchange.wire.out, status, context, {});
+    const auto flushed = exchange.wire.flush(Deadline::never());
+    return flushed ? Next::linger : stop_writing(flushed.error());
+}
+
+Connection::Next Connection::stop_writing(std::error_code error) noexcept {
+    if (error == std::errc::timed_out) {
+        server_.here().timeouts.add();
+        return Next::abort;
+    }
+    return Next::close;
+}
+
+// Closing a socket with unread bytes resets the connection, and a reset can overtake the reply.
+void Connection::linger() noexcept {
+    if (!stream_.shutdown(net::Shutdown::write)) {
+        return;
+    }
+    const Deadline deadline = Deadline::roughly_after(server_.options.linger_timeout);
+    std::array<std::byte, 2048> dropped;
+    for (std::size_t total = 0; total < kLingerBytes;) {
+        const auto read = stream_.read_some(dropped, deadline);
+        if (!read || *read == 0) {
+            return;
+        }
+        total += *read;
+    }
+}
+
+}  // namespace coir::http

@@ -1,0 +1,152 @@
+#include "coir/http/server.hpp"
+
+#include <algorithm>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "acceptor.hpp"
+#include "coir/base/error.hpp"
+#include "coir/net/tcp_listener.hpp"
+#include "coir/runtime/spawn.hpp"
+#include "coir/runtime/this_fiber.hpp"
+#include "server_core.hpp"
+
+namespace coir::http {
+
+class Server::Core final {
+public:
+    Core(Router router, ServerOptions options)
+        : shared_(std::make_shared<ServerCore>(std::move(router), std::move(options))) {}
+
+    [[nodiscard]] Result<net::SocketAddress> listen(const net::SocketAddress& address);
+    void serve();
+    void stop(Deadline deadline) noexcept;
+    [[nodiscard]] ServerStats stats() const noexcept;
+
+private:
+    void join_acceptors();
+    void join_connections();
+
+    std::shared_ptr<ServerCore> shared_;
+    // Under shared_->mutex while they change.
+    std::vector<std::unique_ptr<Acceptor>> acceptors_;
+    Deadline stop_deadline_ = Deadline::never();
+};
+
+Result<net::SocketAddress> Server::Core::listen(const net::SocketAddress& address) {
+    const auto workers = static_cast<std::size_t>(this_worker::count());
+    if (workers == 0) {
+        return Errc::not_a_fiber;
+    }
+    const std::lock_guard lock(shared_->mutex);
+    shared_->prepare();
+    // Sharing the port would also succeed where another program shares it: ask for it alone first.
+    net::ListenOptions options{.backlog = shared_->options.backlog};
+    COIR_TRY(net::TcpListener alone, net::TcpListener::bind(address, options));
+    COIR_TRY(const net::SocketAddress bound, alone.local_address());
+    std::vector<std::unique_ptr<Acceptor>> added;
+    if (workers == 1) {
+        added.push_back(std::make_unique<Acceptor>(shared_, std::move(alone)));
+    } else {
+        alone = net::TcpListener();
+        options.share_port = true;
+        for (std::size_t i = 0; i < workers; ++i) {
+            COIR_TRY(net::TcpListener listener, net::TcpListener::bind(bound, options));
+            added.push_back(std::make_unique<Acceptor>(shared_, std::move(listener)));
+        }
+    }
+    std::move(added.begin(), added.end(), std::back_inserter(acceptors_));
+    return bound;
+}
+
+void Server::Core::serve() {
+    {
+        const std::lock_guard lock(shared_->mutex);
+        shared_->prepare();
+    }
+    join_acceptors();
+    join_connections();
+}
+
+void Server::Core::join_acceptors() {
+    const int workers = this_worker::count();
+    std::vector<FiberHandle<void>> fibers;
+    try {
+        fibers.reserve(acceptors_.size());
+        for (const auto& acceptor : acceptors_) {
+            const int worker = static_cast<int>(fibers.size()) % workers;
+            fibers.push_back(spawn({.name = "http accept", .worker = worker, .pinned = true},
+                                   [&acceptor] { acceptor->run(); }));
+        }
+    } catch (...) {
+        stop(Deadline::after({}));
+        fibers.clear();  // joins
+        throw;
+    }
+    for (auto& fiber : fibers) {
+        fiber.join();
+    }
+}
+
+void Server::Core::join_connections() {
+    std::unique_lock lock(shared_->mutex);
+    bool cut = false;
+    while (shared_->open.load(std::memory_order_seq_cst) != 0) {
+        const Deadline deadline = cut ? Deadline::never() : stop_deadline_;
+        if (!shared_->changed.wait_until(lock, deadline) &&
+            stop_deadline_.has_passed(Deadline::Clock::now())) {
+            cut = true;
+            shared_->connections.cut_all();
+        }
+    }
+}
+
+void Server::Core::stop(Deadline deadline) noexcept {
+    const std::lock_guard lock(shared_->mutex);
+    stop_deadline_ = std::min(stop_deadline_, deadline);
+    shared_->connections.close_idle();
+    for (const auto& acceptor : acceptors_) {
+        acceptor->stop();
+    }
+    shared_->changed.notify_all();
+}
+
+ServerStats Server::Core::stats() const noexcept {
+    ServerStats stats;
+    const std::lock_guard lock(shared_->mutex);
+    for (const WorkerShare& share : shared_->workers) {
+        stats.accepted += share.accepted.load();
+        stats.refused += share.refused.load();
+        stats.requests += share.requests.load();
+        stats.bad_requests += share.bad_requests.load();
+        stats.handler_failures += share.handler_failures.load();
+        stats.timeouts += share.timeouts.load();
+        stats.accept_errors += share.accept_errors.load();
+    }
+    stats.open = shared_->open.load(std::memory_order_relaxed);
+    return stats;
+}
+
+Server::Server(Router router, ServerOptions options)
+    : core_(std::make_unique<Core>(std::move(router), std::move(options))) {}
+
+Server::~Server() = default;
+
+Result<net::SocketAddress> Server::listen(const net::SocketAddress& address) {
+    return core_->listen(address);
+}
+
+void Server::serve() {
+    core_->serve();
+}
+
+void Server::stop(Deadline deadline) noexcept {
+    core_->stop(deadline);
+}
+
+ServerStats Server::stats() const noexcept {
+    return core_->stats();
+}
+
+}  // namespace coir::http

@@ -1,0 +1,51 @@
+#include "server_core.hpp"
+
+#include <mutex>
+#include <utility>
+
+#include "coir/base/assert.hpp"
+#include "coir/runtime/this_fiber.hpp"
+
+namespace coir::http {
+
+ServerCore::ServerCore(Router routes, ServerOptions settings)
+    : router(std::move(routes)), options(std::move(settings)) {
+    if (!options.server_name.empty()) {
+        server_line = "Server: " + options.server_name + "\r\n";
+    }
+}
+
+void ServerCore::prepare() {
+    const auto count = static_cast<std::size_t>(this_worker::count());
+    while (workers.size() < count) {
+        workers.emplace_back(options);
+    }
+}
+
+std::size_t ServerCore::worker_index() noexcept {
+    const int index = this_worker::index();
+    COIR_ASSERT(index >= 0);
+    return static_cast<std::size_t>(index);
+}
+
+void ServerCore::report(const ServerError& error) const noexcept {
+    if (!options.on_error) {
+        return;
+    }
+    try {
+        options.on_error(error);
+    } catch (...) {
+        // A hook that fails has nobody left to tell.
+    }
+}
+
+void OpenConnection::leave() noexcept {
+    // seq_cst with serve(), which sets closing before it looks at `open`: one of the two sees the other.
+    if (core_->open.fetch_sub(1, std::memory_order_seq_cst) == 1 &&
+        core_->connections.is_closing()) {
+        const std::lock_guard lock(core_->mutex);
+        core_->changed.notify_all();
+    }
+}
+
+}  // namespace coir::http
