@@ -13,9 +13,8 @@ int main() {
         coir::Channel<int> squares(8);
         std::vector<coir::FiberHandle<void>> fibers;  // joined before the channel goes
         for (int i = 1; i <= kCount; ++i) {
-            fibers.push_back(coir::spawn([i, &squares] {
-                squares.send(i * i, coir::Deadline::never()).value();
-            }));
+            fibers.push_back(coir::spawn(
+                [i, &squares] { squares.send(i * i, coir::Deadline::never()).value(); }));
         }
         int total = 0;
         for (int i = 0; i != kCount; ++i) {

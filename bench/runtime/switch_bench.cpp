@@ -44,11 +44,7 @@ void yield_between_two_fibers(benchmark::State& state) {
     });
     state.SetItemsProcessed(switches);
 }
-BENCHMARK(yield_between_two_fibers)
-    ->Name("runtime/yield/workers")
-    ->Arg(1)
-    ->Arg(2)
-    ->UseRealTime();
+BENCHMARK(yield_between_two_fibers)->Name("runtime/yield/workers")->Arg(1)->Arg(2)->UseRealTime();
 
 void yield_between_two_boost_fibers(benchmark::State& state) {
     bool done = false;

@@ -12,10 +12,15 @@ void BodySink::start() {
     started_ = true;
     written_ = 0;
     error_ = {};
-    // From here on nobody can say that the connection will close after all.
-    context_.keep_alive = context_.keep_alive && request_body_.can_be_drained();
+    // A handler that reads while it writes will read to the end. If it does not, the connection closes
+    // without having said so.
+    context_.keep_alive =
+        context_.keep_alive && (request_body_.is_being_read() || request_body_.can_be_drained());
     request_body_.forget_continue();
     framing_ = response_writer::streamed_framing(response_, context_);
+    if (framing_ == Framing::until_close) {
+        context_.keep_alive = false;
+    }
     response_writer::append_head(wire_.out, response_, context_, framing_,
                                  response_.promised_length().value_or(0));
 }

@@ -17,14 +17,14 @@ class BodySource;
 /// Where the body of a response goes that is written while it is being made.
 class BodySink final {
 public:
-    BodySink(Wire& wire, const Response& response, BodySource& request_body) noexcept
-        : wire_(wire), response_(response), request_body_(request_body) {}
+    /// `context` is how the response will be framed; once the head is on its way, its keep_alive is
+    /// what the head has said.
+    BodySink(Wire& wire, const Response& response, BodySource& request_body,
+             response_writer::Context& context) noexcept
+        : wire_(wire), response_(response), request_body_(request_body), context_(context) {}
 
-    /// A handler is about to run; `context` is how its response will be framed.
-    void begin(const response_writer::Context& context) noexcept {
-        context_ = context;
-        started_ = false;
-    }
+    /// A handler is about to run.
+    void begin() noexcept { started_ = false; }
     [[nodiscard]] Result<void> write(std::span<const std::byte> data, Deadline deadline);
     [[nodiscard]] Result<void> flush(Deadline deadline);
     /// The handler has returned. Errors: body_length_mismatch, and what a write said.
@@ -33,10 +33,6 @@ public:
 
     /// Whether the head is on its way, so that no other response can be made.
     [[nodiscard]] bool has_started() const noexcept { return started_; }
-    /// What the head has said. Requires: has_started().
-    [[nodiscard]] bool keeps_connection() const noexcept {
-        return context_.keep_alive && framing_ != response_writer::Framing::until_close;
-    }
 
 private:
     void start();
@@ -44,7 +40,7 @@ private:
     Wire& wire_;
     const Response& response_;
     BodySource& request_body_;
-    response_writer::Context context_;
+    response_writer::Context& context_;
     bool started_ = false;
     response_writer::Framing framing_ = response_writer::Framing::none;  // once started
     std::uint64_t written_ = 0;

@@ -12,12 +12,11 @@ namespace coir::http {
 namespace {
 
 constexpr std::size_t kReadBytes = 16 * 1024;
-// What an exchange keeps of its buffers for the next request, in bytes.
-constexpr std::size_t kKeptBytes = 64 * 1024;
 
 }  // namespace
 
 void BodySource::begin_body(const RequestHead& head) noexcept {
+    had_body_ = true;
     expects_continue_ = head.expects_continue;
     announced_ = remaining_;
     decoded_ = 0;
@@ -32,19 +31,14 @@ void BodySource::begin_body(const RequestHead& head) noexcept {
     }
 }
 
-void BodySource::finish() noexcept {
+void BodySource::finish_body() noexcept {
     COIR_ASSERT(complete_);
-    if (announced_ == 0 && !chunked_) {
-        in_.consume(parser_.head_bytes());
-    } else {
-        in_.consume(used_);
-        if (!spill_.empty()) {
-            COIR_ASSERT(in_.empty());
-            std::swap(in_, spill_);
-        }
-        announced_ = 0;
+    had_body_ = false;
+    in_.consume(used_);
+    if (!spill_.empty()) {
+        COIR_ASSERT(in_.empty());
+        std::swap(in_, spill_);
     }
-    parser_.reset();
 }
 
 // Of the body and of what follows it.
@@ -106,8 +100,8 @@ Result<std::size_t> BodySource::receive(std::span<std::byte> into, Deadline dead
     if (begun_ == Deadline::Clock::time_point()) {
         begun_ = coarse_now();
     }
-    const Deadline last = Deadline::at(
-        begun_ + patience(wire_.options().body_timeout, received_, wire_.options()));
+    const Deadline last =
+        Deadline::at(begun_ + patience(wire_.options().body_timeout, received_, wire_.options()));
     const auto read = wire_.stream().read_some(into, std::min(deadline, last));
     if (!read) {
         // The caller may have had less patience than the server has.
@@ -152,8 +146,8 @@ Result<std::size_t> BodySource::read_some(std::span<std::byte> into, Deadline de
                 return size;
             }
         } else if (!chunked_) {
-            const auto wanted = static_cast<std::size_t>(
-                std::min<std::uint64_t>(remaining_, into.size()));
+            const auto wanted =
+                static_cast<std::size_t>(std::min<std::uint64_t>(remaining_, into.size()));
             std::size_t size = std::min(wanted, raw.size());
             if (size != 0) {
                 std::memcpy(into.data(), raw.data(), size);
@@ -214,17 +208,15 @@ Result<std::string_view> BodySource::read_all(Deadline deadline) {
     return collected_.as_text();
 }
 
-bool BodySource::can_be_drained() const noexcept {
-    return complete_ || (!error_ && !expects_continue_ &&
-                         (chunked_ || remaining_ <= wire_.options().max_drained_bytes));
-}
-
 bool BodySource::drain() noexcept {
     std::size_t drained = 0;
     while (!complete_) {
+        if (!can_be_drained()) {
+            return false;
+        }
         std::span<std::byte> raw = arrived();
         if (raw.empty()) {
-            if (error_ || !receive_more(Deadline::never())) {
+            if (!receive_more(Deadline::never())) {
                 return false;
             }
             raw = arrived();
@@ -249,13 +241,14 @@ std::optional<std::uint64_t> BodySource::content_length() const noexcept {
     if (chunked_) {
         return std::nullopt;
     }
-    return complete_ && announced_ == 0 ? 0 : announced_;
+    return had_body_ ? announced_ : 0;
 }
 
 void BodySource::reset() noexcept {
+    had_body_ = false;
     chunked_ = false;
     complete_ = true;
-    announced_ = 0;
+    expects_continue_ = false;
     error_ = {};
     for (Buffer* buffer : {&in_, &spill_, &collected_, &wire_.out}) {
         buffer->clear();

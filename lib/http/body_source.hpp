@@ -37,7 +37,14 @@ public:
         }
     }
     /// The request is over: takes it out of `in`. Requires: is_complete().
-    void finish() noexcept;
+    void finish() noexcept {
+        if (had_body_) [[unlikely]] {
+            finish_body();
+        } else {
+            in_.consume(parser_.head_bytes());
+        }
+        parser_.reset();
+    }
 
     [[nodiscard]] Result<std::size_t> read_some(std::span<std::byte> into,
                                                 Deadline deadline) noexcept;
@@ -45,31 +52,48 @@ public:
 
     /// Whether the rest of the body may be read and dropped to save the connection: it is not too
     /// long, and the client is sending it.
-    [[nodiscard]] bool can_be_drained() const noexcept;
-    /// Reads and drops it. False if that failed.
+    [[nodiscard]] bool can_be_drained() const noexcept {
+        return complete_ || (!error_ && !expects_continue_ &&
+                             (chunked_ || remaining_ <= wire_.options().max_drained_bytes));
+    }
+    /// Reads and drops it. False if that failed, or may not be.
     /// Suspends: until the body ends, or the server's body_timeout.
     [[nodiscard]] bool drain() noexcept;
 
     [[nodiscard]] std::optional<std::uint64_t> content_length() const noexcept;
     [[nodiscard]] bool is_complete() const noexcept { return complete_; }
+    /// Whether the handler has had something of it.
+    [[nodiscard]] bool is_being_read() const noexcept {
+        return !complete_ && !error_ && used_ + received_ != parser_.head_bytes();
+    }
     [[nodiscard]] std::error_code error() const noexcept { return error_; }
     /// The final response has begun: too late for 100 Continue.
     void forget_continue() noexcept { expects_continue_ = false; }
 
+    /// Whether the buffers hold more memory than an ordinary request needs.
+    [[nodiscard]] bool has_grown() const noexcept {
+        return in_.capacity() > kKeptBytes || wire_.out.capacity() > kKeptBytes ||
+               spill_.capacity() + collected_.capacity() > kKeptBytes;
+    }
     /// For the next connection: forgets everything, and gives memory over what an ordinary request
     /// needs back.
     void reset() noexcept;
 
 private:
     void begin_body(const RequestHead& head) noexcept;
+    void finish_body() noexcept;
     [[nodiscard]] std::span<std::byte> arrived() noexcept;
     void take(std::size_t bytes) noexcept;
     [[nodiscard]] std::error_code fail(std::error_code error) noexcept;
     [[nodiscard]] Result<std::size_t> decode(std::span<std::byte> raw, std::byte* into) noexcept;
     /// Reads from the socket, at least one byte.
-    [[nodiscard]] Result<std::size_t> receive(std::span<std::byte> into, Deadline deadline) noexcept;
+    [[nodiscard]] Result<std::size_t> receive(std::span<std::byte> into,
+                                              Deadline deadline) noexcept;
     [[nodiscard]] Result<void> receive_more(Deadline deadline) noexcept;
     [[nodiscard]] Result<void> before_wait(Deadline deadline) noexcept;
+
+    // What an exchange keeps of each buffer for the next request, in bytes.
+    static constexpr std::size_t kKeptBytes = 64 * 1024;
 
     Wire& wire_;
     Buffer& in_;
@@ -78,14 +102,15 @@ private:
     Buffer collected_;  // what read_all() had to put together
 
     // complete_ or error_: nothing more is read.
+    bool had_body_ = false;  // used_ counts, not only the head
     bool chunked_ = false;
     bool complete_ = true;
-    bool expects_continue_ = false;    // and has not been told
-    std::uint64_t remaining_ = 0;      // of a body with a length
-    std::uint64_t announced_ = 0;      // its length
-    std::uint64_t decoded_ = 0;        // of a chunked body
-    std::uint64_t received_ = 0;       // from the socket
-    std::size_t used_ = 0;             // of `in`: the head, and what has been taken behind it
+    bool expects_continue_ = false;        // and has not been told
+    std::uint64_t remaining_ = 0;          // of a body with a length
+    std::uint64_t announced_ = 0;          // its length, while had_body_
+    std::uint64_t decoded_ = 0;            // of a chunked body
+    std::uint64_t received_ = 0;           // from the socket
+    std::size_t used_ = 0;                 // of `in`: the head, and what has been taken behind it
     Deadline::Clock::time_point begun_{};  // when the first wait began; the epoch before that
     std::error_code error_;
 };

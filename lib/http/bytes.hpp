@@ -20,16 +20,34 @@ inline void copy_one(char* to, const char* from) noexcept {
     std::memcpy(to, from, sizeof(T));
 }
 
+template <typename T>
+[[nodiscard]] inline bool equal_one(const char* a, const char* b) noexcept {
+    return load<T>(a) == load<T>(b);
+}
+
+/// Up to three bytes as a number: the first, the middle and the last one. Requires: size is 1 to 3.
+[[nodiscard]] inline std::uint32_t load_few(const char* from, std::size_t size) noexcept {
+    const auto byte = [from](std::size_t at) {
+        return static_cast<std::uint32_t>(static_cast<unsigned char>(from[at]));
+    };
+    return byte(0) | byte(size / 2) << 8 | byte(size - 1) << 16;
+}
+
 [[nodiscard]] inline bool equal(const char* a, const char* b, std::size_t size) noexcept {
-    if (size < 8 || size > 64) {
-        return size == 0 || std::memcmp(a, b, size) == 0;
-    }
-    for (std::size_t at = 0; at < size - 8; at += 8) {
-        if (load<std::uint64_t>(a + at) != load<std::uint64_t>(b + at)) {
-            return false;
+    if (size >= 8) {
+        const std::size_t last = size - 8;  // overlaps the word before it
+        for (std::size_t at = 0; at < last; at += 8) {
+            if (!equal_one<std::uint64_t>(a + at, b + at)) {
+                return false;
+            }
         }
+        return equal_one<std::uint64_t>(a + last, b + last);
     }
-    return load<std::uint64_t>(a + size - 8) == load<std::uint64_t>(b + size - 8);
+    if (size >= 4) {
+        return equal_one<std::uint32_t>(a, b) &&
+               equal_one<std::uint32_t>(a + size - 4, b + size - 4);
+    }
+    return size == 0 || load_few(a, size) == load_few(b, size);
 }
 
 /// Returns the end of what it has written. The ranges do not overlap.

@@ -20,6 +20,9 @@ constexpr std::size_t kLeastRead = 4 * 1024;
 // What a lingering connection reads and drops at most, in bytes.
 constexpr std::size_t kLingerBytes = 256 * 1024;
 
+// A deadline that has passed: take what is there.
+constexpr Deadline kNow = Deadline::at({});
+
 std::string list_of(MethodSet methods) {
     std::string list;
     for (std::size_t i = 0; i < kMethodCount; ++i) {
@@ -46,20 +49,21 @@ Connection::Connection(net::TcpStream stream, ServerCore& server) noexcept
       entry_(server.connections, stream_, ServerCore::worker_index()) {}
 
 void Connection::run() noexcept {
-    Deadline idle = Deadline::never();
-    while (wait_for_request(idle)) {
+    while (wait_for_request()) {
         Next next = Next::abort;
         std::unique_ptr<Exchange> exchange;
         try {
             exchange = server_.here().exchanges.take();
-            exchange->wire.attach(stream_);
-            next = serve(*exchange, idle);
+            exchange->attach(stream_, server_.server_line);
+            next = serve(*exchange);
         } catch (...) {
             // No memory: nothing can be said to the client.
             server_.report({ServerError::Where::connection, {}, std::current_exception(), {}});
         }
         if (exchange) {
-            server_.here().exchanges.give_back(std::move(exchange));
+            WorkerShare& here = server_.here();
+            here.requests.add(std::exchange(exchange->answered, 0));
+            here.exchanges.give_back(std::move(exchange), next == Next::idle);
         }
         if (next == Next::idle) {
             continue;
@@ -73,26 +77,30 @@ void Connection::run() noexcept {
     }
 }
 
-// False if the connection is over. `idle` becomes the end of its patience.
-bool Connection::wait_for_request(Deadline& idle) noexcept {
-    idle = Deadline::roughly_after(server_.options.idle_timeout);
+// False if the connection is over.
+bool Connection::wait_for_request() noexcept {
     if (!entry_.begin_idle()) {
         // The server is stopping: take what has arrived, and wait for nothing else.
         (void)stream_.shutdown(net::Shutdown::read);
     }
-    const auto waited = stream_.wait_readable(idle);
+    const auto waited =
+        stream_.wait_readable(Deadline::roughly_after(server_.options.idle_timeout));
     entry_.end_idle();
     return waited.has_value();
 }
 
-Connection::Next Connection::serve(Exchange& exchange, Deadline idle) {
-    Deadline deadline = idle;
+Connection::Next Connection::serve(Exchange& exchange) {
+    // The wait was without buffers; if it was for nothing, so is the next one.
+    Deadline deadline = kNow;
     for (;;) {
         const auto room = exchange.in.prepare(kLeastRead);
         const auto read = stream_.read_some(room, deadline);
         if (!read) {
-            if (read.error() != std::errc::timed_out || exchange.in.empty()) {
+            if (read.error() != std::errc::timed_out) {
                 return Next::close;
+            }
+            if (exchange.in.empty()) {
+                return Next::idle;
             }
             server_.here().timeouts.add();
             const bool only_empty_lines =
@@ -103,21 +111,20 @@ Connection::Next Connection::serve(Exchange& exchange, Deadline idle) {
             return Next::close;
         }
         exchange.in.commit(*read);
-        std::uint64_t answered = 0;
-        const Next next = serve_arrived(exchange, answered);
-        server_.here().requests.add(answered);
+        const std::uint64_t before = exchange.answered;
+        const Next next = serve_arrived(exchange);
         if (next != Next::wait) {
             return next;
         }
         // The beginning of a head has come. Its rest has so much time, however it drips.
-        if (answered != 0 || deadline == idle) {
+        if (exchange.answered != before || deadline == kNow) {
             deadline = Deadline::roughly_after(server_.options.header_timeout);
         }
     }
 }
 
 // Answers all that is complete in `in`, and writes once.
-Connection::Next Connection::serve_arrived(Exchange& exchange, std::uint64_t& answered) {
+Connection::Next Connection::serve_arrived(Exchange& exchange) {
     (void)exchange.date.line_at(std::time(nullptr));
     Next next = Next::idle;
     while (next == Next::idle && !exchange.in.empty()) {
@@ -129,7 +136,7 @@ Connection::Next Connection::serve_arrived(Exchange& exchange, std::uint64_t& an
             next = Next::wait;
             break;
         }
-        ++answered;
+        ++exchange.answered;
         next = answer(exchange);
         if (exchange.wire.is_over_limit()) {
             if (const auto flushed = exchange.wire.flush(Deadline::never()); !flushed) {
@@ -147,40 +154,41 @@ Connection::Next Connection::serve_arrived(Exchange& exchange, std::uint64_t& an
 Connection::Next Connection::answer(Exchange& exchange) {
     const RequestHead& head = exchange.head;
     exchange.source.begin(head);
-    if (head.content_length.value_or(0) > server_.options.max_body_bytes) {
+    if (!exchange.source.is_complete() &&
+        head.content_length.value_or(0) > server_.options.max_body_bytes) [[unlikely]] {
         return refuse(exchange, make_error_code(Errc::body_too_large), head.path);
     }
-    Context context = context_for(exchange);
     const Router::Match match =
         server_.router.find(head.method, head.path, exchange.request.parameters());
+    exchange.context.version = head.version;
+    exchange.context.keep_alive = head.keep_alive;
+    exchange.context.is_head = head.method == Method::head;
     exchange.response.reset();
-    exchange.sink.begin(context);
+    exchange.sink.begin();
     if (match.handler != nullptr) [[likely]] {
-        const Next next = run_handler(exchange, *match.handler, context);
+        const Next next = run_handler(exchange, *match.handler);
         if (next != Next::idle) {
             return next;
         }
     } else {
-        context.keep_alive = context.keep_alive && exchange.source.can_be_drained();
-        answer_without_handler(exchange, match.allowed, context);
+        answer_without_handler(exchange, match.allowed);
     }
     return finish_request(exchange,
-                          context.keep_alive && !exchange.response.closes_connection());
+                          exchange.context.keep_alive && !exchange.response.closes_connection());
 }
 
-Context Connection::context_for(const Exchange& exchange) const noexcept {
-    const RequestHead& head = exchange.head;
-    bool keep = head.keep_alive;
-    if (server_.connections.is_closing()) [[unlikely]] {
-        keep = keep && has_another(exchange);
+// Whether the reply may say that the connection stays.
+bool Connection::may_keep(const Exchange& exchange) const noexcept {
+    if (server_.connections.is_closing() && !has_another(exchange)) [[unlikely]] {
+        return false;
     }
-    return {exchange.date.line(), head.version, keep, head.method == Method::head,
-            server_.server_line};
+    return exchange.head.keep_alive && exchange.source.can_be_drained();
 }
 
-void Connection::answer_without_handler(Exchange& exchange, MethodSet allowed,
-                                        const Context& context) {
+void Connection::answer_without_handler(Exchange& exchange, MethodSet allowed) {
     Buffer& out = exchange.wire.out;
+    Context& context = exchange.context;
+    context.keep_alive = may_keep(exchange);
     if (exchange.head.path == "*") {
         exchange.response.status(Status::no_content);
         (void)exchange.response.header("Allow", list_of(server_.router.all_methods()));
@@ -193,9 +201,8 @@ void Connection::answer_without_handler(Exchange& exchange, MethodSet allowed,
     }
 }
 
-// Next::idle: the response is in `out`, and `context` has what it said.
-Connection::Next Connection::run_handler(Exchange& exchange, const Handler& handler,
-                                         Context& context) {
+// Next::idle: the response is in `out`, and context.keep_alive is what it has said.
+Connection::Next Connection::run_handler(Exchange& exchange, const Handler& handler) {
     Response& response = exchange.response;
     BodySource& source = exchange.source;
     try {
@@ -205,19 +212,20 @@ Connection::Next Connection::run_handler(Exchange& exchange, const Handler& hand
     }
     (void)exchange.date.line_at(std::time(nullptr));
     if (exchange.sink.has_started()) [[unlikely]] {
-        return finish_stream(exchange, context);
+        return finish_stream(exchange);
     }
     if (source.error() && !response.is_touched()) [[unlikely]] {
         return refuse(exchange, source.error(), exchange.head.path);
     }
-    if (response.promised_length() && !context.is_head &&
+    if (response.promised_length() && !exchange.context.is_head &&
         *response.promised_length() != response.body().size()) [[unlikely]] {
         return fail_handler(exchange, make_error_code(Errc::body_length_mismatch), nullptr);
     }
-    context.keep_alive = context.keep_alive && source.can_be_drained();
-    if (response_writer::append_response(exchange.wire.out, response, context)) [[unlikely]] {
-        const auto written = exchange.wire.flush_with(std::as_bytes(std::span(response.body())),
-                                                      {}, Deadline::never());
+    exchange.context.keep_alive = may_keep(exchange);
+    if (response_writer::append_response(exchange.wire.out, response, exchange.context))
+        [[unlikely]] {
+        const auto written = exchange.wire.flush_with(std::as_bytes(std::span(response.body())), {},
+                                                      Deadline::never());
         if (!written) {
             return stop_writing(written.error());
         }
@@ -225,8 +233,7 @@ Connection::Next Connection::run_handler(Exchange& exchange, const Handler& hand
     return Next::idle;
 }
 
-Connection::Next Connection::finish_stream(Exchange& exchange, Context& context) {
-    context.keep_alive = exchange.sink.keeps_connection();
+Connection::Next Connection::finish_stream(Exchange& exchange) {
     if (const auto finished = exchange.sink.finish(); !finished) {
         return finished.error() == Errc::body_length_mismatch
                    ? fail_handler(exchange, finished.error(), nullptr)
@@ -251,8 +258,7 @@ Connection::Next Connection::finish_request(Exchange& exchange, bool keep) noexc
 Connection::Next Connection::fail_handler(Exchange& exchange, std::error_code error,
                                           std::exception_ptr exception) {
     server_.here().handler_failures.add();
-    server_.report(
-        {ServerError::Where::handler, error, std::move(exception), exchange.head.path});
+    server_.report({ServerError::Where::handler, error, std::move(exception), exchange.head.path});
     return exchange.sink.has_started() ? Next::abort
                                        : reply_and_linger(exchange, Status::internal_server_error);
 }
@@ -269,10 +275,9 @@ Connection::Next Connection::refuse(Exchange& exchange, std::error_code error,
 }
 
 Connection::Next Connection::reply_and_linger(Exchange& exchange, Status status) {
-    Context context;
-    context.date_line = exchange.date.line();
+    Context context = exchange.context;
     context.keep_alive = false;
-    context.fields = server_.server_line;
+    context.is_head = false;
     response_writer::append_plain(exchange.wire.out, status, context, {});
     const auto flushed = exchange.wire.flush(Deadline::never());
     return flushed ? Next::linger : stop_writing(flushed.error());

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cstdint>
 #include <exception>
 #include <string_view>
 #include <system_error>
@@ -32,23 +31,22 @@ private:
         abort,   // the client must not take what it has got for a whole
     };
 
-    [[nodiscard]] bool wait_for_request(Deadline& idle) noexcept;
-    [[nodiscard]] Next serve(Exchange& exchange, Deadline idle);
-    [[nodiscard]] Next serve_arrived(Exchange& exchange, std::uint64_t& answered);
+    [[nodiscard]] bool wait_for_request() noexcept;
+    [[nodiscard]] Next serve(Exchange& exchange);
+    [[nodiscard]] Next serve_arrived(Exchange& exchange);
     [[nodiscard]] Next answer(Exchange& exchange);
-    void answer_without_handler(Exchange& exchange, MethodSet allowed,
-                                const response_writer::Context& context);
-    [[nodiscard]] Next run_handler(Exchange& exchange, const Handler& handler,
-                                   response_writer::Context& context);
-    [[nodiscard]] Next finish_stream(Exchange& exchange, response_writer::Context& context);
+    void answer_without_handler(Exchange& exchange, MethodSet allowed);
+    [[nodiscard]] Next run_handler(Exchange& exchange, const Handler& handler);
+    [[nodiscard]] Next finish_stream(Exchange& exchange);
     [[nodiscard]] Next finish_request(Exchange& exchange, bool keep) noexcept;
     [[nodiscard]] Next fail_handler(Exchange& exchange, std::error_code error,
                                     std::exception_ptr exception);
     [[nodiscard]] Next refuse(Exchange& exchange, std::error_code error, std::string_view path);
     [[nodiscard]] Next reply_and_linger(Exchange& exchange, Status status);
     [[nodiscard]] Next stop_writing(std::error_code error) noexcept;
-    [[nodiscard]] response_writer::Context context_for(const Exchange& exchange) const noexcept;
-    void linger() noexcept;
+    [[nodiscard]] bool may_keep(const Exchange& exchange) const noexcept;
+    // Never inlined: its buffer would lie in the frame of every idle connection.
+    [[gnu::noinline]] void linger() noexcept;
 
     net::TcpStream stream_;
     ServerCore& server_;

@@ -18,7 +18,8 @@ Exchange::Exchange(const ServerOptions& options)
       body(source),
       request(head, body),
       response(sink),
-      sink(wire, response, source) {
+      sink(wire, response, source, context) {
+    context.date_line = date.line();
     wire.out = Buffer(kBufferBytes);
 }
 
@@ -41,9 +42,11 @@ std::unique_ptr<Exchange> ExchangePool::take() {
     return exchange;
 }
 
-void ExchangePool::give_back(std::unique_ptr<Exchange> exchange) noexcept {
+void ExchangePool::give_back(std::unique_ptr<Exchange> exchange, bool is_clean) noexcept {
     if (free_.size() < kKeptExchanges) {
-        exchange->reset();
+        if (!is_clean || exchange->source.has_grown()) [[unlikely]] {
+            exchange->reset();
+        }
         free_.push_back(std::move(exchange));
     }
 }

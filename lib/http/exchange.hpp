@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -24,6 +25,11 @@ struct Exchange {
     Exchange(const Exchange&) = delete;
     Exchange& operator=(const Exchange&) = delete;
 
+    /// Lends it to the connection of `stream`. `server_line` outlives the exchange.
+    void attach(net::TcpStream& stream, std::string_view server_line) noexcept {
+        wire.attach(stream);
+        context.fields = server_line;
+    }
     /// Forgets one connection. The next one finds it as new, but with memory.
     void reset() noexcept;
 
@@ -35,8 +41,10 @@ struct Exchange {
     BodyReader body;
     Request request;
     Response response;
-    BodySink sink;
     DateCache date;
+    response_writer::Context context;  // its date_line is date.line(), for good
+    BodySink sink;
+    std::uint64_t answered = 0;  // requests, not yet counted
 };
 
 /// The exchanges that are not lent, the warm one on top: one pool per worker.
@@ -48,7 +56,8 @@ public:
 
     /// Throws std::bad_alloc.
     [[nodiscard]] std::unique_ptr<Exchange> take();
-    void give_back(std::unique_ptr<Exchange> exchange) noexcept;
+    /// `is_clean`: all that came has been answered, so there is nothing to forget.
+    void give_back(std::unique_ptr<Exchange> exchange, bool is_clean) noexcept;
 
 private:
     const ServerOptions& options_;

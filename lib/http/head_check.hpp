@@ -7,10 +7,10 @@
 #include <optional>
 #include <string_view>
 
+#include "bytes.hpp"
 #include "coir/base/error.hpp"
 #include "coir/base/number.hpp"
 #include "coir/http/request.hpp"
-#include "bytes.hpp"
 #include "syntax.hpp"
 
 /// What a request head must be beyond what llhttp checks. Pure functions over the bytes of the head
@@ -216,7 +216,8 @@ private:
 }
 
 /// Takes "http://authority" off an absolute target; false if it is none.
-[[nodiscard]] COIR_NEVER_INLINE bool take_authority(std::string_view& target, RequestHead& head) noexcept {
+[[nodiscard]] COIR_NEVER_INLINE bool take_authority(std::string_view& target,
+                                                    RequestHead& head) noexcept {
     const std::size_t scheme_end = target.find("://");
     if (scheme_end == std::string_view::npos ||
         !(equals_ignoring_case(target.substr(0, scheme_end), "http") ||
@@ -230,7 +231,8 @@ private:
 }
 
 /// The forms of a target (RFC 9112, 3.2), less the one of CONNECT. Requires: as find_delimiter().
-[[nodiscard]] COIR_ALWAYS_INLINE bool split_target(std::string_view target, RequestHead& head) noexcept {
+[[nodiscard]] COIR_ALWAYS_INLINE bool split_target(std::string_view target,
+                                                   RequestHead& head) noexcept {
     if (target.front() != '/') [[unlikely]] {
         if (target == "*" && head.method == Method::options) {
             head.path = target;

@@ -7,9 +7,9 @@
 #include <cstring>
 #include <new>
 
+#include "bytes.hpp"
 #include "coir/base/assert.hpp"
 #include "coir/base/error.hpp"
-#include "bytes.hpp"
 #include "head_check.hpp"
 #include "syntax.hpp"
 
@@ -217,8 +217,7 @@ Errc RequestParser::explain(int llhttp_error, const char* position) const noexce
             return kKnownMethods[as_llhttp(llhttp_)->method % kKnownMethods.size()].name_size == 0
                        ? Errc::unsupported_method
                        : Errc::malformed_request;
-        case HPE_PAUSED_H2_UPGRADE:
-            return Errc::unsupported_version;
+        case HPE_PAUSED_H2_UPGRADE: return Errc::unsupported_version;
         case HPE_INVALID_VERSION: {
             const char* const text = message_ + target_begin_ + target_size_;  // " HTTP/2.1"
             if (target_size_ != 0 && position - text >= 8 && std::memcmp(text, " HTTP/", 6) == 0 &&
@@ -228,8 +227,7 @@ Errc RequestParser::explain(int llhttp_error, const char* position) const noexce
             }
             return Errc::malformed_request;
         }
-        default:
-            break;
+        default: break;
     }
     // llhttp reports a bad character in the value of a field before the field itself, unless that came
     // in several pieces.
@@ -298,9 +296,9 @@ Errc RequestParser::explain(int llhttp_error, const char* position) const noexce
         return error;
     }
     KnownFields known;
-    if (!head_check::check_fields(
-            message_, target_begin_ + target_size_ + head_check::kVersionTailBytes, parsed_,
-            fields_.get(), fields_.get() + field_count_, known)) {
+    if (!head_check::check_fields(message_,
+                                  target_begin_ + target_size_ + head_check::kVersionTailBytes,
+                                  parsed_, fields_.get(), fields_.get() + field_count_, known)) {
         return Errc::malformed_request;
     }
     const bool is_1_1 = head.version == Version::http_1_1;

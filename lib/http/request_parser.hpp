@@ -23,7 +23,7 @@ namespace coir::http {
 class RequestParser final {
 public:
     struct Limits {
-        std::size_t max_header_bytes;   // request line to empty line; 65,000 at most
+        std::size_t max_header_bytes;  // request line to empty line; 65,000 at most
         std::size_t max_header_fields;
         std::size_t max_target_bytes;
     };
@@ -85,24 +85,24 @@ private:
     alignas(8) std::byte pristine_[128];
 
     // The message that is being parsed; offsets count from its first byte.
-    const char* message_ = nullptr;   // only during a call
-    std::size_t parsed_ = 0;          // bytes that llhttp has seen, with the empty lines
-    std::uint32_t line_begin_ = 0;    // the request line, after empty lines
+    const char* message_ = nullptr;  // only during a call
+    std::size_t parsed_ = 0;         // bytes that llhttp has seen, with the empty lines
+    std::uint32_t line_begin_ = 0;   // the request line, after empty lines
     std::uint32_t target_begin_ = 0;
     std::uint32_t target_size_ = 0;
-    std::uint32_t name_begin_ = 0;    // of a field whose name is not complete
+    std::uint32_t name_begin_ = 0;  // of a field whose name is not complete
     std::uint32_t name_size_ = 0;
     std::uint32_t field_count_ = 0;
-    Errc error_{};                    // why a callback has stopped llhttp
+    Errc error_{};  // why a callback has stopped llhttp
 
     // The chunked body that is being decoded.
-    std::byte* write_to_ = nullptr;   // only during a call
-    std::size_t written_ = 0;         // only during a call
+    std::byte* write_to_ = nullptr;  // only during a call
+    std::size_t written_ = 0;        // only during a call
     std::uint64_t body_bytes_ = 0;
-    std::uint64_t framing_bytes_ = 0; // sizes, extensions, line ends, trailers
-    char last_bytes_[2] = {};         // the newest two, to see how the body ended
+    std::uint64_t framing_bytes_ = 0;  // sizes, extensions, line ends, trailers
+    char last_bytes_[2] = {};          // the newest two, to see how the body ended
     bool in_body_ = false;
-    bool unknown_method_ = false;     // looking for the end of its name
+    bool unknown_method_ = false;  // looking for the end of its name
 
     // The Host that was found valid last: nearly every request names the same one.
     std::uint8_t known_host_size_ = 0;

@@ -42,14 +42,4 @@ Response& Response::body(std::string_view text) {
     return body_static(owned_body_);
 }
 
-void Response::reset() noexcept {
-    status_ = Status::ok;
-    close_ = false;
-    touched_ = false;
-    content_type_ = {};
-    body_ = {};
-    promised_length_.reset();
-    fields_.clear();
-}
-
 }  // namespace coir::http

@@ -3,8 +3,8 @@
 #include <charconv>
 #include <cstring>
 
-#include "coir/base/assert.hpp"
 #include "bytes.hpp"
+#include "coir/base/assert.hpp"
 #include "date_cache.hpp"
 
 namespace coir::http::response_writer {
@@ -83,7 +83,9 @@ private:
     if (!type.empty()) {
         pen.constant("Content-Type: ").text(type).constant("\r\n");
     }
-    pen.text(context.fields);
+    if (!context.fields.empty()) {
+        pen.text(context.fields);
+    }
     return pen;
 }
 
@@ -101,10 +103,12 @@ private:
 [[gnu::always_inline]] inline Pen put_head(char* at, const Response& response,
                                            const Context& context, Framing framing,
                                            std::uint64_t length) noexcept {
-    Pen pen = put_common(at, response.status(), response.content_type(), context,
-                         !context.keep_alive || response.closes_connection() ||
-                             framing == Framing::until_close);
-    pen.text(response.fields());
+    Pen pen = put_common(
+        at, response.status(), response.content_type(), context,
+        !context.keep_alive || response.closes_connection() || framing == Framing::until_close);
+    if (!response.fields().empty()) {
+        pen.text(response.fields());
+    }
     put_framing(pen, framing, length);
     return pen;
 }
@@ -136,9 +140,8 @@ Framing streamed_framing(const Response& response, const Context& context) noexc
 
 void append_head(Buffer& out, const Response& response, const Context& context, Framing framing,
                  std::uint64_t length) {
-    append(out, head_bound(response, context), [&](char* at) {
-        return put_head(at, response, context, framing, length);
-    });
+    append(out, head_bound(response, context),
+           [&](char* at) { return put_head(at, response, context, framing, length); });
 }
 
 bool append_response(Buffer& out, const Response& response, const Context& context) {
@@ -146,9 +149,9 @@ bool append_response(Buffer& out, const Response& response, const Context& conte
     if (context.is_head || body.size() > kLargeBody || forbids_body(response.status()))
         [[unlikely]] {
         const bool has_length = !forbids_body(response.status());
-        append_head(out, response, context, has_length ? Framing::length : Framing::none,
-                    context.is_head && body.empty() ? response.promised_length().value_or(0)
-                                                    : body.size());
+        append_head(
+            out, response, context, has_length ? Framing::length : Framing::none,
+            context.is_head && body.empty() ? response.promised_length().value_or(0) : body.size());
         return has_length && !context.is_head && !body.empty();
     }
     append(out, head_bound(response, context) + body.size(), [&](char* at) {

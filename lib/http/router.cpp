@@ -20,10 +20,11 @@ namespace {
         word ^= bytes::load<std::uint64_t>(begin) ^
                 std::rotl(bytes::load<std::uint64_t>(begin + size - 8), 24) ^
                 std::rotl(bytes::load<std::uint64_t>(begin + size / 2 - 4), 48);
-    } else {
-        for (std::size_t i = 0; i < size; ++i) {
-            word = word << 8 ^ static_cast<unsigned char>(begin[i]);
-        }
+    } else if (size >= 4) {
+        word ^= bytes::load<std::uint32_t>(begin) ^
+                std::uint64_t{bytes::load<std::uint32_t>(begin + size - 4)} << 32;
+    } else if (size != 0) {
+        word ^= std::uint64_t{bytes::load_few(begin, size)} << 8;
     }
     const std::uint64_t product = word * 0x9e3779b97f4a7c15U;
     return product ^ product >> 32;
@@ -96,7 +97,7 @@ struct Router::Route {
     }
 };
 
-struct Router::Slot {
+struct alignas(32) Router::Slot {
     const char* path = nullptr;  // of the route, here to spare a look at it
     std::size_t path_size = 0;
     const Route* route = nullptr;
@@ -123,7 +124,7 @@ struct Router::Node {
     }
 };
 
-Router::Router() : exact_(4) {}
+Router::Router() : exact_(4), exact_mask_(3) {}
 Router::~Router() = default;
 Router::Router(Router&& other) noexcept = default;
 Router& Router::operator=(Router&& other) noexcept = default;
@@ -172,9 +173,8 @@ Router& Router::handle(Method method, std::string_view pattern, Handler handler)
 
 [[gnu::always_inline]] inline const Router::Route* Router::find_exact(
     std::string_view path) const noexcept {
-    const std::size_t mask = exact_.size() - 1;
     for (std::size_t at = hash_of(path);; ++at) {
-        const Slot& slot = exact_[at & mask];  // some slot is empty: this ends
+        const Slot& slot = exact_.data()[at & exact_mask_];  // some slot is empty: this ends
         if (slot.path_size == path.size() && slot.route != nullptr &&
             bytes::equal(slot.path, path.data(), path.size())) {
             return slot.route;
@@ -226,7 +226,7 @@ void Router::insert_exact(const Route* route) {
     if (2 * used > slots.size()) {
         slots.resize(2 * slots.size());
     }
-    const auto put = [&slots](Slot entry) {
+    const auto put = [&slots](const Slot& entry) {
         std::size_t at = hash_of({entry.path, entry.path_size}) & (slots.size() - 1);
         while (slots[at].route != nullptr) {
             at = (at + 1) & (slots.size() - 1);
@@ -239,6 +239,7 @@ void Router::insert_exact(const Route* route) {
         }
     }
     put({route->pattern.data(), route->pattern.size(), route});
+    exact_mask_ = slots.size() - 1;
     exact_ = std::move(slots);
 }
 
@@ -275,31 +276,31 @@ const Router::Route* Router::descend(const Node& node, std::string_view rest, st
     return found;
 }
 
-void Router::find_with_parameters(Method method, std::string_view path, PathParameters& parameters,
-                                  Match& match) const noexcept {
+Router::Match Router::find_with_parameters(Method method, std::string_view path,
+                                           PathParameters& parameters,
+                                           MethodSet allowed) const noexcept {
+    Match match{.allowed = allowed};
+    if (root_ == nullptr || !path.starts_with('/')) {
+        return match;
+    }
     const Route* const route =
         descend(*root_, path.substr(1), 0, method, parameters, match.allowed);
     if (route != nullptr) {
         match.handler = route->handler(method);
         parameters.names = route->names;
     }
+    return match;
 }
 
 Router::Match Router::find(Method method, std::string_view path,
                            PathParameters& parameters) const noexcept {
-    Match match;
     parameters.names = {};
-    if (const Route* exact = find_exact(path); exact != nullptr) {
-        match.handler = exact->handler(method);
-        match.allowed = exact->answered;
-        if (match.handler != nullptr) {
-            return match;
-        }
+    const Route* const exact = find_exact(path);
+    if (exact != nullptr && exact->handler(method) != nullptr) [[likely]] {
+        return {exact->handler(method), exact->answered};
     }
-    if (root_ != nullptr && path.starts_with('/')) {
-        find_with_parameters(method, path, parameters, match);
-    }
-    return match;
+    return find_with_parameters(method, path, parameters,
+                                exact != nullptr ? exact->answered : MethodSet());
 }
 
 }  // namespace coir::http

@@ -23,8 +23,7 @@ Result<void> Wire::flush(Deadline deadline) noexcept {
     if (out.empty()) {
         return {};
     }
-    const auto written =
-        stream_->write_all(out.readable(), write_deadline(out.size(), deadline));
+    const auto written = stream_->write_all(out.readable(), write_deadline(out.size(), deadline));
     out.clear();
     failed_ = written.error();
     return written;

@@ -51,8 +51,7 @@ Result<SocketAddress> SocketAddress::parse(std::string_view host, std::uint16_t 
         }
     }
     char text[INET6_ADDRSTRLEN];
-    if (host.empty() || host.size() >= sizeof text ||
-        host.find('\0') != std::string_view::npos) {
+    if (host.empty() || host.size() >= sizeof text || host.find('\0') != std::string_view::npos) {
         return Errc::malformed_address;
     }
     std::memcpy(text, host.data(), host.size());

@@ -157,7 +157,7 @@ RuntimeStats RuntimeCore::stats() const noexcept {
         stats.spawned += worker->spawned.load(std::memory_order_relaxed);
         stats.migrations += worker->migrations.load(std::memory_order_relaxed);
         stats.polls += worker->poller().polls();
-        stats.switches += worker->scheduler().picks();
+        stats.switches += worker->scheduler().runs();
         stats.steals += worker->scheduler().steals();
         stats.wakeups += worker->scheduler().wakeups();
     }

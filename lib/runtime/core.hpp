@@ -60,7 +60,8 @@ private:
     const RuntimeOptions options_;
     StackSlabs slabs_;
     std::mutex odd_slabs_mutex_;
-    std::map<std::size_t, std::unique_ptr<StackSlabs>> odd_slabs_;  // fibers with a size of their own
+    std::map<std::size_t, std::unique_ptr<StackSlabs>>
+        odd_slabs_;  // fibers with a size of their own
     IdleWorkers idle_;
     std::vector<std::unique_ptr<Worker>> workers_;  // complete before the first thread starts
     std::latch started_;

@@ -59,9 +59,9 @@ void DeadlineWheel::expire(TimerWheel::TimePoint now) noexcept {
                 }
             }
         }
-        wake(*expired, came_first == kSlotEmpty    ? WakeReason::timed_out
+        wake(*expired, came_first == kSlotEmpty   ? WakeReason::timed_out
                        : came_first == kSlotReady ? WakeReason::ready
-                                                   : WakeReason::canceled);
+                                                  : WakeReason::canceled);
     }
 }
 

@@ -49,8 +49,7 @@ public:
     void ensure_armed(std::atomic<std::uintptr_t>& slot,
                       const std::shared_ptr<DeadlineWheel>& wheel) noexcept {
         // pairs with the store in expire(): either it sees the waiter, or this sees the node gone
-        if (comes_up_.load(std::memory_order_seq_cst) >
-            deadline_.load(std::memory_order_relaxed)) {
+        if (comes_up_.load(std::memory_order_seq_cst) > deadline_.load(std::memory_order_relaxed)) {
             arm(slot, wheel);
         }
     }

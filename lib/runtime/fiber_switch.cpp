@@ -59,8 +59,8 @@ void retire_fiber([[maybe_unused]] SwitchState& state) noexcept {
 }
 
 // Uninstrumented: it is entered on one fiber's shadow stack and left on another's.
-__attribute__((no_sanitize("thread"), no_sanitize("address")))
-void leave_for(SwitchState& from, SwitchState& to, ExceptionState& thread) noexcept {
+__attribute__((no_sanitize("thread"), no_sanitize("address"))) void leave_for(
+    SwitchState& from, SwitchState& to, ExceptionState& thread) noexcept {
     from.exceptions = thread;
     thread = to.exceptions;
 #ifdef COIR_ASAN

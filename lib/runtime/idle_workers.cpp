@@ -66,8 +66,7 @@ bool IdleWorkers::begin_search() noexcept {
     int searching = searching_.load(std::memory_order_relaxed);
     // Go lets half of the busy ones search; two are enough to spread work by doubling.
     while (searching < 2) {
-        if (searching_.compare_exchange_weak(searching, searching + 1,
-                                             std::memory_order_seq_cst)) {
+        if (searching_.compare_exchange_weak(searching, searching + 1, std::memory_order_seq_cst)) {
             return true;
         }
     }
@@ -77,7 +76,7 @@ bool IdleWorkers::begin_search() noexcept {
 bool IdleWorkers::become_watcher() noexcept {
     int watchers = watchers_.load(std::memory_order_relaxed);
     while (watchers < kMaxWatchers) {
-        if (watchers_.compare_exchange_weak(watchers, watchers + 1, std::memory_order_relaxed)) {
+        if (watchers_.compare_exchange_weak(watchers, watchers + 1, std::memory_order_seq_cst)) {
             return true;
         }
     }
@@ -98,7 +97,7 @@ int IdleWorkers::take_sleeper(std::size_t from) noexcept {
 }
 
 int IdleWorkers::replace_watchers(std::size_t worker) noexcept {
-    return watchers_.load(std::memory_order_relaxed) == 0 ? take_sleeper(worker + 1) : -1;
+    return watchers_.load(std::memory_order_seq_cst) == 0 ? take_sleeper(worker + 1) : -1;
 }
 
 }  // namespace coir::detail

@@ -72,7 +72,7 @@ public:
     [[nodiscard]] bool leave_sleep(std::size_t worker) noexcept { return !sleepers_.erase(worker); }
 
     [[nodiscard]] bool become_watcher() noexcept;
-    void resign_watcher() noexcept { watchers_.fetch_sub(1, std::memory_order_relaxed); }
+    void resign_watcher() noexcept { watchers_.fetch_sub(1, std::memory_order_seq_cst); }
     /// The sleeper to wake for something that any worker can do, counted as searching; or -1.
     [[nodiscard]] int take_sleeper(std::size_t from = 0) noexcept;
     /// The sleeper to wake because nobody watches, counted as searching; or -1.

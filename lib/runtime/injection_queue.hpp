@@ -37,9 +37,7 @@ public:
     }
     /// Cheap. Sequentially consistent: "sleep, then look here" must not miss "push, then look for
     /// sleepers".
-    [[nodiscard]] bool empty() const noexcept {
-        return size_.load(std::memory_order_seq_cst) == 0;
-    }
+    [[nodiscard]] bool empty() const noexcept { return size_.load(std::memory_order_seq_cst) == 0; }
 
 private:
     alignas(64) std::atomic<std::size_t> size_{0};

@@ -109,8 +109,7 @@ Result<void> IoSource::wait(int direction, Deadline deadline) noexcept {
     auto& slot = state->slots[direction];
     detail::IoDeadline& timer = state->deadlines[direction];
     timer.set(deadline.time_point());
-    switch (detail::park(*worker, slot,
-                         [&] { timer.ensure_armed(slot, worker->deadlines()); })) {
+    switch (detail::park(*worker, slot, [&] { timer.ensure_armed(slot, worker->deadlines()); })) {
         case detail::WakeReason::ready: return {};
         case detail::WakeReason::timed_out: return std::errc::timed_out;
         case detail::WakeReason::canceled: break;

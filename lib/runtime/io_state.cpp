@@ -84,8 +84,8 @@ void IoState::recycle(IoState* state) noexcept {
 void IoState::report_end(Direction direction, std::uint64_t tag) noexcept {
     // With the event's generation: if the descriptor has been closed meanwhile and this memory has a
     // new owner, it is not the one meant.
-    const auto value = static_cast<std::uint32_t>(End::news) |
-                       static_cast<std::uint32_t>(tag >> kAddressBits);
+    const auto value =
+        static_cast<std::uint32_t>(End::news) | static_cast<std::uint32_t>(tag >> kAddressBits);
     ends[direction].store(value, std::memory_order_release);  // pairs with take_end()
 }
 

@@ -74,10 +74,9 @@ void Poller::wait(Deadline::Clock::time_point until, ReadyList& ready) noexcept 
         }
         if (!has_pwait2_) {
             const auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(left).count();
-            count = ::epoll_wait(
-                epoll_.get(), events_.data(), static_cast<int>(events_.size()),
-                static_cast<int>(std::min<std::int64_t>(milliseconds,
-                                                        std::numeric_limits<int>::max())));
+            count = ::epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()),
+                                 static_cast<int>(std::min<std::int64_t>(
+                                     milliseconds, std::numeric_limits<int>::max())));
         }
     }
     if (count > 0) {  // an error is EINTR: look again later
@@ -93,8 +92,7 @@ void Poller::wait(Deadline::Clock::time_point until, ReadyList& ready) noexcept 
 
 void Poller::look(ReadyList& ready) noexcept {
     std::array<epoll_event, 32> events;
-    const int count =
-        ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), 0);
+    const int count = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), 0);
     if (count > 0) {
         deliver({events.data(), static_cast<std::size_t>(count)}, ready);
     }
@@ -119,14 +117,12 @@ void Poller::deliver(std::span<const epoll_event> events, ReadyList& ready) noex
             bits |= EPOLLOUT;
         }
         if ((bits & EPOLLIN) != 0) {
-            if (Waiter* waiter =
-                    claim(state->slots[IoState::reading], kSlotEmpty, kSlotReady)) {
+            if (Waiter* waiter = claim(state->slots[IoState::reading], kSlotEmpty, kSlotReady)) {
                 ready.add(*waiter);
             }
         }
         if ((bits & EPOLLOUT) != 0) {
-            if (Waiter* waiter =
-                    claim(state->slots[IoState::writing], kSlotEmpty, kSlotReady)) {
+            if (Waiter* waiter = claim(state->slots[IoState::writing], kSlotEmpty, kSlotReady)) {
                 ready.add(*waiter);
             }
         }
@@ -156,16 +152,16 @@ Result<void> Poller::watch(int fd, IoState& state, IoState::Direction direction,
     return registered;
 }
 
-Result<void> Poller::register_here(int fd, IoState& state, IoState::Direction direction,
-                                   bool again, bool& moved) noexcept {
+Result<void> Poller::register_here(int fd, IoState& state, IoState::Direction direction, bool again,
+                                   bool& moved) noexcept {
     const std::uint32_t wanted = interest_of(direction);
     const std::uint64_t home = state.poller.load(std::memory_order_relaxed);
     const std::uint32_t interest = state.interest.load(std::memory_order_relaxed);
     const bool other_waits =
         holds_waiter(state.slots[1 - direction].load(std::memory_order_acquire));
     if (home != 0 && home != number_ && (interest & wanted) != 0 && !again) {
-        const auto waits = static_cast<std::uint8_t>(
-            state.waits_abroad.load(std::memory_order_relaxed) + 1);
+        const auto waits =
+            static_cast<std::uint8_t>(state.waits_abroad.load(std::memory_order_relaxed) + 1);
         if (other_waits || waits < kSettledAfter) {
             state.waits_abroad.store(other_waits ? 0 : waits, std::memory_order_relaxed);
             return {};  // the poller that has it will wake us, and take us home

@@ -52,8 +52,8 @@ public:
     /// `direction` is reported. Nothing to do in the usual case that it is registered already.
     /// `again` asks for a report of what is true now, though it may have been reported before.
     /// Threads: the fiber that is about to wait in `direction`.
-    [[nodiscard]] Result<void> watch(int fd, IoState& state, IoState::Direction direction, bool again,
-                                     bool& moved) noexcept;
+    [[nodiscard]] Result<void> watch(int fd, IoState& state, IoState::Direction direction,
+                                     bool again, bool& moved) noexcept;
 
     [[nodiscard]] std::uint64_t polls() const noexcept {
         return polls_.load(std::memory_order_relaxed);

@@ -37,7 +37,7 @@ Scheduler::Scheduler(Worker& worker)
       alone_(worker.core().worker_count() == 1),
       main_(context::active()),
       running_(main_),
-      picks_seen_(worker.core().worker_count()) {}
+      runs_seen_(worker.core().worker_count()) {}
 
 void Scheduler::awakened(context* ready) noexcept {
     if (ready->is_context(boost::fibers::type::dispatcher_context)) {
@@ -75,7 +75,6 @@ __attribute__((no_sanitize("thread"))) context* Scheduler::pick_next() noexcept 
 }
 
 context* Scheduler::next() noexcept {
-    picks_.store(picks_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     count_pick();
     if (poll_is_due_) {
         if (!on_dispatcher()) {
@@ -87,7 +86,9 @@ context* Scheduler::next() noexcept {
     if (ready == nullptr) {
         return on_dispatcher() ? nullptr : take_dispatcher();
     }
+    Worker::count(runs_);
     if (!alone_) {
+        at_work_.store(true, std::memory_order_relaxed);
         share_surplus();
     }
     return ready;
@@ -290,8 +291,12 @@ void Scheduler::suspend_until(const Clock::time_point& until) noexcept {
 }
 
 void Scheduler::sleep(Clock::time_point until) noexcept {
+    at_work_.store(false, std::memory_order_relaxed);
     idle_.enter_sleep(worker_.index());
     until = std::min(until, worker_.deadlines()->next_expiry());
+    if (quiet_rounds_ >= kQuietRounds && others_are_at_work()) {
+        quiet_rounds_ = 0;  // pairs with replace_watchers(): one of the two sees the other
+    }
     watching_ = quiet_rounds_ < kQuietRounds && idle_.become_watcher();
     if (watching_) {
         until = std::min(until, Clock::now() + kWatchInterval);
@@ -304,7 +309,7 @@ void Scheduler::sleep(Clock::time_point until) noexcept {
         const auto bound = has_work ? Clock::time_point::min() : until;
         woken = poll(bound);
     }
-    state_.exchange(State::running, std::memory_order_seq_cst);
+    const State before = state_.exchange(State::running, std::memory_order_seq_cst);
     const bool claimed = idle_.leave_sleep(worker_.index());
     if (watching_) {
         idle_.resign_watcher();
@@ -316,31 +321,46 @@ void Scheduler::sleep(Clock::time_point until) noexcept {
         }
         idle_.end_search();
     }
+    if (woken || before == State::notified) {
+        quiet_rounds_ = 0;
+    }
     if (woken) {
         looks_pay_ = std::min(looks_pay_ + 1, 1);
-        quiet_rounds_ = 0;
     } else if (watching_ && !claimed) {
         quiet_rounds_ = watch() ? 0 : quiet_rounds_ + 1;
     }
-    if (woken) {
+    // Going to work: somebody must watch. Not if this worker was only woken to watch itself.
+    const bool told = before == State::notified && !claimed;  // something in Boost's remote queue
+    if (woken || told || !ready_.empty() || !pinned_.empty()) {
+        at_work_.store(true, std::memory_order_seq_cst);  // before the look for watchers
         if (const int sleeper = idle_.replace_watchers(worker_.index()); sleeper >= 0) {
             wake_worker(sleeper);
         }
     }
 }
 
+bool Scheduler::others_are_at_work() const noexcept {
+    for (std::size_t i = 0; i != runs_seen_.size(); ++i) {
+        if (i != worker_.index() && worker_.core().worker(i).scheduler().is_at_work()) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool Scheduler::watch() noexcept {
     bool active = false;
-    for (std::size_t i = 0; i != picks_seen_.size(); ++i) {
+    for (std::size_t i = 0; i != runs_seen_.size(); ++i) {
         if (i == worker_.index()) {
             continue;
         }
         Worker& other = worker_.core().worker(i);
         Scheduler& scheduler = other.scheduler();
-        const std::uint64_t picks = scheduler.picks();
-        const bool moved_on = std::exchange(picks_seen_[i], picks) != picks;
-        active = active || moved_on || !scheduler.sleeps();
-        if (moved_on || scheduler.sleeps()) {
+        const std::uint64_t runs = scheduler.runs();
+        const bool moved_on = std::exchange(runs_seen_[i], runs) != runs;
+        // A watcher that only looks around is not at work, or watchers would keep each other awake.
+        active = active || moved_on || scheduler.is_at_work();
+        if (moved_on || !scheduler.is_at_work()) {
             continue;
         }
         // It has been on one fiber since the last look: serve what is ready there.

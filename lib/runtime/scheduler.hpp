@@ -57,11 +57,13 @@ public:
         return ready_.steal(into, capacity);
     }
     [[nodiscard]] bool has_surplus() const noexcept { return !ready_.empty(); }
-    [[nodiscard]] bool sleeps() const noexcept {
-        return state_.load(std::memory_order_acquire) == State::sleeping;
+    /// Whether it has run a fiber since it last went to sleep.
+    [[nodiscard]] bool is_at_work() const noexcept {
+        return at_work_.load(std::memory_order_seq_cst);
     }
-    [[nodiscard]] std::uint64_t picks() const noexcept {
-        return picks_.load(std::memory_order_relaxed);
+    /// How often it has resumed a fiber.
+    [[nodiscard]] std::uint64_t runs() const noexcept {
+        return runs_.load(std::memory_order_relaxed);
     }
     [[nodiscard]] std::uint64_t steals() const noexcept {
         return steals_.load(std::memory_order_relaxed);
@@ -89,6 +91,7 @@ private:
     [[nodiscard]] bool search() noexcept;
     bool find_surplus() noexcept;
     void sleep(Clock::time_point until) noexcept;
+    [[nodiscard]] bool others_are_at_work() const noexcept;
     [[nodiscard]] bool watch() noexcept;
 
     Worker& worker_;
@@ -116,12 +119,13 @@ private:
     int looks_pay_ = 0;
     int quiet_rounds_ = 0;
     bool watching_ = false;
-    std::vector<std::uint64_t> picks_seen_;  // of each worker, at the last watch()
+    std::vector<std::uint64_t> runs_seen_;  // of each worker, at the last watch()
 
     // running: at work. notified: somebody left something, look before sleeping. sleeping: in
     // epoll_wait, notify() must write the eventfd.
     alignas(64) std::atomic<State> state_{State::running};
-    alignas(64) std::atomic<std::uint64_t> picks_{0};
+    alignas(64) std::atomic<std::uint64_t> runs_{0};
+    std::atomic<bool> at_work_{false};
     std::atomic<std::uint64_t> steals_{0};
     std::atomic<std::uint64_t> wakeups_{0};
 };

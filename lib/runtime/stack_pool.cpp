@@ -118,7 +118,7 @@ void StackCache::give_back(StackRegion region) noexcept {
     warm_.push_back(region);
     if (warm_.size() > capacity_) {
         // The oldest half goes, so that a load around the limit does not pay for each stack.
-        const std::size_t cold = (capacity_ + 1) / 2;
+        const std::size_t cold = std::max<std::size_t>((capacity_ + 1) / 2, 1);
         slabs_.give_back(warm_.data(), cold);
         warm_.erase(warm_.begin(), warm_.begin() + static_cast<std::ptrdiff_t>(cold));
     }

@@ -71,7 +71,8 @@ void TimerWheel::unlink(TimerNode& node) noexcept {
 
 void TimerWheel::arm(TimerNode& node, TimePoint deadline) noexcept {
     COIR_ASSERT(!node.is_armed());
-    node.tick = std::max(tick_of(deadline), now_tick_);  // what is past fires with the next expire()
+    node.tick =
+        std::max(tick_of(deadline), now_tick_);  // what is past fires with the next expire()
     link(node);
     ++size_;
 }
@@ -91,9 +92,8 @@ std::uint64_t TimerWheel::next_busy_tick() const noexcept {
         const unsigned shift = level * kSlotBits;
         const auto current = static_cast<unsigned>(now_tick_ >> shift) % kSlots;
         // Slots before the current one belong to the next turn of the wheel (top level only).
-        const auto distance =
-            static_cast<unsigned>(std::countr_zero(std::rotr(occupied_[level],
-                                                             static_cast<int>(current))));
+        const auto distance = static_cast<unsigned>(
+            std::countr_zero(std::rotr(occupied_[level], static_cast<int>(current))));
         if (distance == 0) {
             return now_tick_;
         }

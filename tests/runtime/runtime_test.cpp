@@ -99,9 +99,8 @@ TEST(Spawn, FromAPlainThreadOutsideARuntimeIsAnError) {
 TEST(Spawn, JoinReturnsValuesThatCanOnlyBeMoved) {
     Runtime runtime({.workers = 2});
     const auto text = runtime.run([] {
-        auto handle = spawn([text = std::make_unique<std::string>("moved")]() mutable {
-            return std::move(text);
-        });
+        auto handle = spawn(
+            [text = std::make_unique<std::string>("moved")]() mutable { return std::move(text); });
         return handle.join();
     });
     EXPECT_EQ(*text, "moved");
@@ -152,7 +151,10 @@ TEST(Spawn, ACallableLargerThanTheStackAllowsIsAnError) {
     };
     auto large = std::make_unique<Large>();
     EXPECT_THROW(
-        { auto handle = runtime.spawn({.stack_bytes = 16 * 1024}, [copy = *large] { (void)copy; }); },
+        {
+            auto handle =
+                runtime.spawn({.stack_bytes = 16 * 1024}, [copy = *large] { (void)copy; });
+        },
         std::system_error);
     EXPECT_EQ(runtime.run([] { return 1; }), 1);
 }
@@ -166,8 +168,9 @@ TEST(Spawn, RecursionAsDeepAsTheStackAllowsWorks) {
             return left == 0 ? 0 : 1 + depth(left - 1) + (page[0] - page[0]);
         }
     };
-    const int reached = runtime.run(
-        [] { return spawn({.stack_bytes = 1 << 20}, [] { return Recursion::depth(400); }).join(); });
+    const int reached = runtime.run([] {
+        return spawn({.stack_bytes = 1 << 20}, [] { return Recursion::depth(400); }).join();
+    });
     EXPECT_EQ(reached, 400);
 }
 
@@ -176,9 +179,8 @@ TEST(SpawnDeathTest, AnExceptionThatLeavesADetachedFiberEndsTheProgram) {
     EXPECT_DEATH(
         {
             Runtime runtime({.workers = 1});
-            runtime.run([] {
-                spawn([] { throw std::runtime_error("nobody sees this"); }).detach();
-            });
+            runtime.run(
+                [] { spawn([] { throw std::runtime_error("nobody sees this"); }).detach(); });
         },
         "");
 }

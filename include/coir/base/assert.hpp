@@ -9,9 +9,9 @@ namespace coir::detail {
 
 }  // namespace coir::detail
 
-#define COIR_CHECK(expression)                                                           \
-    (static_cast<bool>(expression)                                                       \
-         ? static_cast<void>(0)                                                          \
+#define COIR_CHECK(expression)     \
+    (static_cast<bool>(expression) \
+         ? static_cast<void>(0)    \
          : ::coir::detail::assertion_failed(#expression, __FILE__, __LINE__))
 
 #ifdef NDEBUG

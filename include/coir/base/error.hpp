@@ -6,25 +6,25 @@ namespace coir {
 
 /// Failures that std::errc has no name for. Codes from the kernel keep std::system_category().
 enum class Errc {
-    unexpected_eof = 1,         ///< The peer finished where more bytes were promised.
-    malformed_address,          ///< The text is no IP address or no port.
-    malformed_number,           ///< The text is no decimal integer.
-    number_out_of_range,        ///< The integer does not fit its type.
-    malformed_request,          ///< The bytes are no HTTP/1.1 request (RFC 9112).
-    malformed_chunk,            ///< The chunked coding is broken (RFC 9112, 7.1).
-    unsupported_version,        ///< An HTTP version other than 1.0 and 1.1.
-    unsupported_method,         ///< A method this server does not know.
-    unsupported_coding,         ///< A transfer coding other than a single final chunked.
-    header_too_large,           ///< The head is over its limit in bytes or in fields.
-    target_too_long,            ///< The request target is over its limit.
-    body_too_large,             ///< The body is over its limit.
-    expectation_failed,         ///< An Expect other than 100-continue.
-    response_already_started,   ///< The head of the response has been sent.
-    body_length_mismatch,       ///< A handler wrote more or fewer bytes than it promised.
-    invalid_field,              ///< A header name or value that would break the message.
-    channel_closed,             ///< The channel is closed, and empty for a receiver.
-    not_a_fiber,                ///< The call needs a fiber of a running runtime.
-    runtime_stopped,            ///< The runtime is stopping or has stopped.
+    unexpected_eof = 1,        ///< The peer finished where more bytes were promised.
+    malformed_address,         ///< The text is no IP address or no port.
+    malformed_number,          ///< The text is no decimal integer.
+    number_out_of_range,       ///< The integer does not fit its type.
+    malformed_request,         ///< The bytes are no HTTP/1.1 request (RFC 9112).
+    malformed_chunk,           ///< The chunked coding is broken (RFC 9112, 7.1).
+    unsupported_version,       ///< An HTTP version other than 1.0 and 1.1.
+    unsupported_method,        ///< A method this server does not know.
+    unsupported_coding,        ///< A transfer coding other than a single final chunked.
+    header_too_large,          ///< The head is over its limit in bytes or in fields.
+    target_too_long,           ///< The request target is over its limit.
+    body_too_large,            ///< The body is over its limit.
+    expectation_failed,        ///< An Expect other than 100-continue.
+    response_already_started,  ///< The head of the response has been sent.
+    body_length_mismatch,      ///< A handler wrote more or fewer bytes than it promised.
+    invalid_field,             ///< A header name or value that would break the message.
+    channel_closed,            ///< The channel is closed, and empty for a receiver.
+    not_a_fiber,               ///< The call needs a fiber of a running runtime.
+    runtime_stopped,           ///< The runtime is stopping or has stopped.
 };
 
 [[nodiscard]] const std::error_category& coir_category() noexcept;

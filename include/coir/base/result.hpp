@@ -30,8 +30,8 @@ public:
         COIR_ASSERT(error);
     }
     template <typename E>
-        requires(std::is_error_code_enum_v<E> || std::is_error_condition_enum_v<E>)
-    Result(E error) noexcept : Result(make_error_code(error)) {}
+    requires(std::is_error_code_enum_v<E> || std::is_error_condition_enum_v<E>) Result(E error)
+    noexcept : Result(make_error_code(error)) {}
 
     [[nodiscard]] bool has_value() const noexcept { return content_.index() == 0; }
     [[nodiscard]] explicit operator bool() const noexcept { return has_value(); }
@@ -94,8 +94,8 @@ public:
     Result() noexcept = default;
     Result(std::error_code error) noexcept : value_(error.value()), category_(&error.category()) {}
     template <typename E>
-        requires(std::is_error_code_enum_v<E> || std::is_error_condition_enum_v<E>)
-    Result(E error) noexcept : Result(make_error_code(error)) {}
+    requires(std::is_error_code_enum_v<E> || std::is_error_condition_enum_v<E>) Result(E error)
+    noexcept : Result(make_error_code(error)) {}
 
     [[nodiscard]] bool has_value() const noexcept { return value_ == 0; }
     [[nodiscard]] explicit operator bool() const noexcept { return has_value(); }

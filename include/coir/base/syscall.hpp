@@ -35,7 +35,8 @@ namespace coir::syscall {
 [[nodiscard]] Result<void> set_option(int fd, int level, int name, int value) noexcept;
 [[nodiscard]] Result<void> set_linger(int fd, bool on, int seconds) noexcept;
 [[nodiscard]] Result<int> get_option(int fd, int level, int name) noexcept;
-[[nodiscard]] Result<void> local_address(int fd, sockaddr_storage& into, socklen_t& length) noexcept;
+[[nodiscard]] Result<void> local_address(int fd, sockaddr_storage& into,
+                                         socklen_t& length) noexcept;
 [[nodiscard]] Result<void> peer_address(int fd, sockaddr_storage& into, socklen_t& length) noexcept;
 
 /// The error that the last failed call of this thread left. For calls that no wrapper here makes.

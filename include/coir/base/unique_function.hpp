@@ -19,9 +19,8 @@ class UniqueFunction<R(Args...)> final {
 public:
     UniqueFunction() noexcept = default;
     template <typename F>
-        requires(!std::same_as<std::remove_cvref_t<F>, UniqueFunction> &&
-                 std::is_invocable_r_v<R, std::decay_t<F>&, Args...>)
-    UniqueFunction(F&& function)
+    requires(!std::same_as<std::remove_cvref_t<F>, UniqueFunction> &&
+             std::is_invocable_r_v<R, std::decay_t<F>&, Args...>) UniqueFunction(F&& function)
         : target_(std::make_unique<Target<std::decay_t<F>>>(std::forward<F>(function))) {}
 
     /// Requires: *this holds a callable.

@@ -34,8 +34,8 @@ public:
 
     /// A code that is no final answer (under 200, over 999) becomes 500.
     Response& status(Status status) noexcept {
-        status_ = status >= Status::ok && status <= Status{999} ? status
-                                                                : Status::internal_server_error;
+        status_ =
+            status >= Status::ok && status <= Status{999} ? status : Status::internal_server_error;
         touched_ = true;
         return *this;
     }
@@ -109,7 +109,15 @@ public:
     [[nodiscard]] bool is_touched() const noexcept { return touched_; }
 
     /// As after construction; keeps its memory for the next response.
-    void reset() noexcept;
+    void reset() noexcept {
+        status_ = Status::ok;
+        close_ = false;
+        touched_ = false;
+        content_type_ = {};
+        body_ = {};
+        promised_length_.reset();
+        fields_.clear();
+    }
 
 private:
     BodySink* sink_ = nullptr;

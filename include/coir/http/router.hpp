@@ -66,8 +66,9 @@ private:
     Route& route_for(std::string_view pattern);
     void insert_exact(const Route* route);
     [[nodiscard]] const Route* find_exact(std::string_view path) const noexcept;
-    void find_with_parameters(Method method, std::string_view path, PathParameters& parameters,
-                              Match& match) const noexcept;
+    [[nodiscard]] Match find_with_parameters(Method method, std::string_view path,
+                                             PathParameters& parameters,
+                                             MethodSet allowed) const noexcept;
     [[nodiscard]] static const Route* descend(const Node& node, std::string_view rest,
                                               std::size_t depth, Method method,
                                               PathParameters& parameters,
@@ -77,6 +78,7 @@ private:
     std::deque<Route> routes_;
     // Open addressing over the patterns without parameters; a power of two, at most half full.
     std::vector<Slot> exact_;
+    std::size_t exact_mask_;      // exact_.size() - 1
     std::unique_ptr<Node> root_;  // of the patterns with parameters, segment by segment
     MethodSet all_methods_;
 };

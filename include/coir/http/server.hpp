@@ -20,9 +20,9 @@ namespace coir::http {
 /// What went wrong, for ServerOptions::on_error. It holds no header values and no bodies.
 struct ServerError {
     enum class Where {
-        accept,      ///< A connection could not be accepted or started.
-        request,     ///< The bytes were no request that this server takes; the client has been told.
-        handler,     ///< A handler threw, or wrote another length than it had promised.
+        accept,   ///< A connection could not be accepted or started.
+        request,  ///< The bytes were no request that this server takes; the client has been told.
+        handler,  ///< A handler threw, or wrote another length than it had promised.
         connection,  ///< The engine could not go on with a connection: no memory.
     };
     Where where;
@@ -83,8 +83,8 @@ struct ServerStats {
     std::uint64_t requests = 0;          ///< Requests that reached the router.
     std::uint64_t bad_requests = 0;      ///< Requests answered with an error of the engine's own.
     std::uint64_t handler_failures = 0;  ///< Requests whose handler threw or broke its promise.
-    std::uint64_t timeouts = 0;          ///< Connections closed by a timeout other than the idle one.
-    std::uint64_t accept_errors = 0;     ///< accept() that failed, as at the descriptor limit.
+    std::uint64_t timeouts = 0;       ///< Connections closed by a timeout other than the idle one.
+    std::uint64_t accept_errors = 0;  ///< accept() that failed, as at the descriptor limit.
 };
 
 /// Serves HTTP/1.1 and HTTP/1.0 with one fiber per connection.

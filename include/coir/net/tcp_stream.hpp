@@ -52,8 +52,9 @@ public:
     [[nodiscard]] Result<void> write_all(std::span<const std::byte> from,
                                          Deadline deadline) noexcept;
     /// Writes all pieces in order, up to 64 of them with one system call.
-    [[nodiscard]] Result<void> write_all(std::span<const std::span<const std::byte>> pieces,
-                                         Deadline deadline) noexcept;
+    // Never inlined: its table would lie in the frame of every caller that waits for something else.
+    [[nodiscard, gnu::noinline]] Result<void> write_all(
+        std::span<const std::span<const std::byte>> pieces, Deadline deadline) noexcept;
 
     [[nodiscard]] Result<void> shutdown(Shutdown how) noexcept;
 

@@ -29,12 +29,12 @@ struct RuntimeOptions {
 
 /// Counters of one runtime, added up over its workers. They grow from its start and never fall.
 struct RuntimeStats {
-    std::uint64_t spawned = 0;   ///< Fibers started.
-    std::uint64_t finished = 0;  ///< Fibers that have ended.
-    std::uint64_t switches = 0;  ///< Resumptions of a fiber.
-    std::uint64_t polls = 0;     ///< epoll_wait calls.
-    std::uint64_t steals = 0;    ///< Fibers taken from another worker's queue or poller.
-    std::uint64_t wakeups = 0;   ///< Eventfd writes to a sleeping worker.
+    std::uint64_t spawned = 0;     ///< Fibers started.
+    std::uint64_t finished = 0;    ///< Fibers that have ended.
+    std::uint64_t switches = 0;    ///< Resumptions of a fiber.
+    std::uint64_t polls = 0;       ///< epoll_wait calls.
+    std::uint64_t steals = 0;      ///< Fibers taken from another worker's queue or poller.
+    std::uint64_t wakeups = 0;     ///< Eventfd writes to a sleeping worker.
     std::uint64_t migrations = 0;  ///< Descriptors moved to another worker's poller.
 
     [[nodiscard]] std::uint64_t alive() const noexcept { return spawned - finished; }

@@ -1,0 +1,118 @@
+#include "coir/http/body_writer.hpp"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "coir/base/error.hpp"
+#include "sample_routes.hpp"
+#include "support/tcp_client.hpp"
+
+namespace coir::http {
+namespace {
+
+using coir::test::HttpReply;
+using coir::test::TcpClient;
+using test::chunked;
+using test::get;
+using test::kGet;
+using test::kNever;
+using test::pattern;
+using test::Served;
+
+TEST(BodyWriter, StreamsInChunks) {
+    Router routes;
+    routes.get("/", [](Request&, Response& response) {
+        response.status(Status::accepted).content_type(media::text_plain);
+        for (const char* piece : {"one ", "", "two ", "three"}) {
+            ASSERT_TRUE(response.write(piece, kNever).has_value());
+        }
+    });
+    Served served(std::move(routes));
+    TcpClient client(served.port());
+    client.send(std::string(kGet) + "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n" + std::string(kGet));
+    HttpReply reply = client.receive();
+    EXPECT_EQ(reply.status, 202);
+    EXPECT_EQ(reply.field("Transfer-Encoding"), "chunked");
+    EXPECT_EQ(reply.body, "one two three");
+    reply = client.receive_to_head();
+    EXPECT_EQ(reply.field("Transfer-Encoding"), "chunked");
+    EXPECT_EQ(client.receive().body, "one two three");
+}
+
+TEST(BodyWriter, StreamsAPromisedLength) {
+    Router routes;
+    routes.get("/", [](Request&, Response& response) {
+        response.content_length(6);
+        ASSERT_TRUE(response.write("abc", kNever).has_value());
+        EXPECT_EQ(response.write("defg", kNever).error(),
+                  make_error_code(Errc::body_length_mismatch));
+        ASSERT_TRUE(response.write("def", kNever).has_value());
+    });
+    Served served(std::move(routes));
+    TcpClient client(served.port());
+    client.send(std::string(kGet) + std::string(kGet));
+    EXPECT_EQ(client.receive().field("Content-Length"), "6");
+    EXPECT_EQ(client.receive().body, "abcdef");
+}
+
+TEST(BodyWriter, StreamsToHttp10UntilTheConnectionCloses) {
+    Router routes;
+    routes.get("/", [](Request&, Response& response) {
+        ASSERT_TRUE(response.write("abc", kNever).has_value());
+        ASSERT_TRUE(response.write("def", kNever).has_value());
+    });
+    Served served(std::move(routes));
+    TcpClient client(served.port());
+    client.send("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    const std::string reply = client.receive_rest();
+    EXPECT_NE(reply.find("\r\nConnection: close\r\n"), std::string::npos);
+    EXPECT_EQ(reply.find("Transfer-Encoding"), std::string::npos);
+    EXPECT_TRUE(reply.ends_with("\r\n\r\nabcdef"));
+}
+
+TEST(BodyWriter, SendsLargePiecesBetweenSmallOnes) {
+    const std::string large = pattern(1'000'000);
+    Router routes;
+    routes.get("/", [&large](Request&, Response& response) {
+        for (int i = 0; i < 5; ++i) {
+            ASSERT_TRUE(response.write("<", kNever).has_value());
+            ASSERT_TRUE(response.write(large, kNever).has_value());
+        }
+    });
+    Served served(std::move(routes));
+    TcpClient client(served.port());
+    client.send(kGet);
+    std::string expected;
+    for (int i = 0; i < 5; ++i) {
+        expected += "<" + large;
+    }
+    EXPECT_EQ(client.receive().body, expected);
+}
+
+TEST(BodyWriter, ABrokenPromiseAbortsTheConnection) {
+    std::vector<std::error_code> errors;
+    ServerOptions options;
+    options.on_error = [&errors](const ServerError& error) { errors.push_back(error.error); };
+    Router routes;
+    routes.get("/", [](Request&, Response& response) {
+        response.content_length(6);
+        ASSERT_TRUE(response.write("abc", kNever).has_value());
+    });
+    routes.get("/1", [](Request&, Response& response) { response.content_length(6).body("abc"); });
+    {
+        Served served(std::move(routes), options);
+        TcpClient client(served.port());
+        client.send(kGet);
+        EXPECT_ANY_THROW(client.receive());
+        TcpClient second(served.port());
+        second.send(get("/1"));
+        EXPECT_EQ(second.receive().status, 500);
+        EXPECT_EQ(served.stats().handler_failures, 2U);
+    }
+    EXPECT_EQ(errors, std::vector(2, make_error_code(Errc::body_length_mismatch)));
+}
+
+}  // namespace
+}  // namespace coir::http

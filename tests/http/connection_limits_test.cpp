@@ -1,0 +1,166 @@
+#include "http/connection.hpp"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <string>
+#include <string_view>
+#include <thread>
+
+#include "sample_routes.hpp"
+#include "support/tcp_client.hpp"
+
+namespace coir::http {
+namespace {
+
+using coir::test::holds_before;
+using coir::test::HttpReply;
+using coir::test::soon;
+using coir::test::TcpClient;
+using std::chrono::milliseconds;
+using test::chunked;
+using test::get;
+using test::kGet;
+using test::pattern;
+using test::post;
+using test::sample_router;
+using test::Served;
+
+TEST(Connection, AMalformedRequestIsAnsweredAndHurtsNobodyElse) {
+    Served served(sample_router());
+    TcpClient other(served.port());
+    other.send(get("/1"));
+    EXPECT_EQ(other.receive().body, "/1");
+    TcpClient client(served.port());
+    client.send(get("/1") + "GET / HTTP/1.1\r\nHost: a\r\nX y: z\r\n\r\n" + get("/2"));
+    EXPECT_EQ(client.receive().body, "/1");
+    const HttpReply reply = client.receive();
+    EXPECT_EQ(reply.status, 400);
+    EXPECT_TRUE(reply.says_close());
+    client.expect_end();
+    other.send(get("/2"));
+    EXPECT_EQ(other.receive().body, "/2");
+    EXPECT_EQ(served.stats().bad_requests, 1U);
+}
+
+TEST(Connection, ARefusalReachesAClientThatIsStillSending) {
+    ServerOptions options;
+    options.max_body_bytes = 1000;
+    Served served(sample_router(), options);
+    TcpClient client(served.port());
+    // More than the sockets' buffers hold while nobody reads.
+    (void)client.try_send(post("/whole", std::string(200'000, 'x')));
+    const HttpReply reply = client.receive();
+    EXPECT_EQ(reply.status, 413);
+    EXPECT_TRUE(reply.says_close());
+}
+
+TEST(Connection, EveryLimitHasItsStatus) {
+    ServerOptions options;
+    options.max_header_bytes = 1000;
+    options.max_header_fields = 8;
+    options.max_target_bytes = 100;
+    options.max_body_bytes = 50;
+    Served served(sample_router(), options);
+    const auto status = [&](std::string_view bytes) {
+        TcpClient client(served.port());
+        client.send(bytes);
+        const HttpReply reply = client.receive();
+        client.expect_end();
+        return reply.status;
+    };
+    EXPECT_EQ(status(get("/" + std::string(100, 'x'))), 414);
+    EXPECT_EQ(status("GET / HTTP/1.1\r\nHost: a\r\nX: " + std::string(1000, 'x') + "\r\n\r\n"),
+              431);
+    std::string fields;
+    for (int i = 0; i < 8; ++i) {
+        fields += "X: y\r\n";
+    }
+    EXPECT_EQ(status("GET / HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n"), 431);
+    EXPECT_EQ(status(post("/whole", std::string(51, 'x'))), 413);
+    EXPECT_EQ(status(chunked("/whole", "33\r\n" + std::string(51, 'x') + "\r\n0\r\n\r\n")), 413);
+    EXPECT_EQ(status(chunked("/pieces", "x\r\n")), 400);
+    EXPECT_EQ(status("BREW / HTTP/1.1\r\nHost: a\r\n\r\n"), 501);
+    EXPECT_EQ(status("GET / HTTP/2.0\r\nHost: a\r\n\r\n"), 505);
+    EXPECT_EQ(status("POST / HTTP/1.1\r\nHost: a\r\nExpect: x\r\nContent-Length: 1\r\n\r\n"), 417);
+    EXPECT_EQ(status("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n"), 501);
+}
+
+TEST(Connection, AnIdleConnectionIsClosedWithoutAWord) {
+    ServerOptions options;
+    options.idle_timeout = milliseconds(50);
+    Served served(sample_router(), options);
+    TcpClient fresh(served.port());
+    fresh.expect_end();
+    TcpClient used(served.port());
+    used.send(get("/1"));
+    EXPECT_EQ(used.receive().body, "/1");
+    used.expect_end();
+    EXPECT_EQ(served.stats().timeouts, 0U);
+}
+
+TEST(Connection, AHeadThatDripsIsCutByOneDeadline) {
+    ServerOptions options;
+    options.header_timeout = milliseconds(200);
+    Served served(sample_router(), options);
+    TcpClient client(served.port());
+    const auto begun = std::chrono::steady_clock::now();
+    client.send("GET / HTTP/1.1\r\n");
+    std::thread dripper([&client] {
+        while (client.try_send("X: y\r\n")) {
+            std::this_thread::sleep_for(milliseconds(20));
+        }
+    });
+    EXPECT_EQ(client.receive().status, 408);
+    EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(2));
+    dripper.join();
+    EXPECT_EQ(served.stats().timeouts, 1U);
+}
+
+TEST(Connection, EachHeadHasItsOwnDeadline) {
+    ServerOptions options;
+    options.header_timeout = milliseconds(300);
+    Served served(sample_router(), options);
+    TcpClient client(served.port());
+    for (int i = 0; i < 4; ++i) {
+        // The rest of one head and the beginning of the next come together, all the time.
+        client.send(i == 0 ? "GET /1 HTTP/1.1\r\n" : "Host: a\r\n\r\nGET /1 HTTP/1.1\r\n");
+        std::this_thread::sleep_for(milliseconds(150));
+    }
+    for (int i = 0; i < 3; ++i) {
+        EXPECT_EQ(client.receive().status, 200);
+    }
+}
+
+TEST(Connection, ABodyThatDoesNotComeIsA408) {
+    ServerOptions options;
+    options.body_timeout = milliseconds(50);
+    Served served(sample_router(), options);
+    TcpClient client(served.port());
+    client.send("POST /whole HTTP/1.1\r\nHost: a\r\nContent-Length: 999\r\n\r\nabc");
+    const HttpReply reply = client.receive();
+    EXPECT_EQ(reply.status, 408);
+    EXPECT_TRUE(reply.says_close());
+}
+
+TEST(Connection, AClientThatDoesNotReadIsWaitedForAndThenCut) {
+    ServerOptions options;
+    options.write_timeout = milliseconds(100);
+    options.slowest_bytes_per_second = 1'000'000'000;
+    Router routes;
+    const std::string body = pattern(10'000);
+    routes.get("/", [&body](Request&, Response& response) { response.body(body); });
+    Served served(std::move(routes), options);
+    TcpClient client(served.port(), 4096);
+    std::string burst;
+    for (int i = 0; i < 2000; ++i) {
+        burst += kGet;
+    }
+    client.send(burst);
+    EXPECT_TRUE(holds_before(soon(), [&] { return served.stats().timeouts == 1; }));
+    EXPECT_TRUE(holds_before(soon(), [&] { return served.stats().open == 0; }));
+    EXPECT_LT(served.stats().requests, 2000U);
+}
+
+}  // namespace
+}  // namespace coir::http

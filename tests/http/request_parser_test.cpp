@@ -1,0 +1,339 @@
+#include "http/request_parser.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cctype>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "coir/base/error.hpp"
+#include "wire_cases.hpp"
+
+namespace coir::http {
+namespace {
+
+constexpr RequestParser::Limits kLimits{
+    .max_header_bytes = 4096, .max_header_fields = 16, .max_target_bytes = 1024};
+
+std::string name_of(Errc error) {
+    switch (error) {
+        case Errc::malformed_request: return "malformed_request";
+        case Errc::malformed_chunk: return "malformed_chunk";
+        case Errc::unsupported_version: return "unsupported_version";
+        case Errc::unsupported_method: return "unsupported_method";
+        case Errc::unsupported_coding: return "unsupported_coding";
+        case Errc::header_too_large: return "header_too_large";
+        case Errc::target_too_long: return "target_too_long";
+        case Errc::expectation_failed: return "expectation_failed";
+        default: return "another error";
+    }
+}
+std::string name_of(std::error_code error) {
+    return error.category() == coir_category() ? name_of(static_cast<Errc>(error.value()))
+                                               : error.message();
+}
+
+/// Reads requests the way a connection does, from pieces that arrive one after the other. Each piece
+/// goes to a block of memory of its exact size, so that a sanitizer sees a read past what has come.
+class Reader final {
+public:
+    explicit Reader(bool wants_headers) : wants_headers_(wants_headers) {}
+
+    void feed(std::string_view piece) {
+        const std::size_t size = size_ + piece.size();
+        auto larger = std::make_unique<char[]>(size);
+        std::memcpy(larger.get(), bytes_.get(), size_);
+        std::memcpy(larger.get() + size_, piece.data(), piece.size());
+        bytes_ = std::move(larger);
+        size_ = size;
+        while (!failed_ && advance()) {
+        }
+    }
+    void finish() {
+        if (!failed_ && (in_body_ || size_ != 0)) {
+            events_.push_back("incomplete");
+        }
+    }
+    [[nodiscard]] const std::vector<std::string>& events() const { return events_; }
+
+private:
+    bool advance() { return in_body_ ? advance_body() : advance_head(); }
+    bool advance_head() {
+        const auto progress = parser_.parse_head({bytes_.get(), size_}, head_);
+        if (!progress) {
+            return fail(progress.error());
+        }
+        if (*progress == RequestParser::Progress::need_more) {
+            return false;
+        }
+        std::string event = "request " + std::string(as_text(head_.method)) + " " +
+                            std::string(head_.target) +
+                            (head_.version == Version::http_1_1 ? " 1.1" : " 1.0") +
+                            (head_.keep_alive ? " keep" : " close");
+        if (head_.path != head_.target) {
+            event += " path=" + std::string(head_.path);
+        }
+        if (!head_.query.empty()) {
+            event += " query=" + std::string(head_.query);
+        }
+        if (head_.authority != "a") {
+            event += " authority=" + std::string(head_.authority);
+        }
+        if (head_.expects_continue) {
+            event += " continue";
+        }
+        events_.push_back(event);
+        if (wants_headers_) {
+            for (const Header header : head_.headers) {
+                events_.push_back("header " + std::string(header.name) + ": " +
+                                  std::string(header.value));
+            }
+        }
+        consume(parser_.head_bytes());
+        in_body_ = head_.chunked || head_.content_length.value_or(0) != 0;
+        body_.clear();
+        if (!in_body_) {
+            parser_.reset();
+        }
+        return size_ != 0;
+    }
+    bool advance_body() {
+        bool complete = false;
+        if (head_.chunked) {
+            std::string decoded(size_, '\0');
+            const auto result = parser_.decode_chunks(std::as_bytes(std::span(bytes_.get(), size_)),
+                                                      reinterpret_cast<std::byte*>(decoded.data()));
+            if (!result) {
+                return fail(result.error());
+            }
+            body_.append(decoded, 0, result->written);
+            consume(result->consumed);
+            complete = result->complete;
+        } else {
+            const std::size_t rest = *head_.content_length - body_.size();
+            const std::size_t taken = std::min(rest, size_);
+            body_.append(bytes_.get(), taken);
+            consume(taken);
+            complete = taken == rest;
+        }
+        if (complete) {
+            events_.push_back("body " + body_);
+            in_body_ = false;
+            parser_.reset();
+        }
+        return size_ != 0;
+    }
+    bool fail(std::error_code error) {
+        events_.push_back("error " + name_of(error));
+        failed_ = true;
+        return false;
+    }
+    void consume(std::size_t count) {
+        auto rest = std::make_unique<char[]>(size_ - count);
+        std::memcpy(rest.get(), bytes_.get() + count, size_ - count);
+        bytes_ = std::move(rest);
+        size_ -= count;
+    }
+
+    RequestParser parser_{kLimits};
+    RequestHead head_;
+    std::unique_ptr<char[]> bytes_ = std::make_unique<char[]>(0);
+    std::size_t size_ = 0;
+    std::string body_;
+    bool in_body_ = false;
+    bool failed_ = false;
+    bool wants_headers_;
+    std::vector<std::string> events_;
+};
+
+class WireCase : public testing::TestWithParam<test::WireCase> {};
+
+TEST_P(WireCase, WholeGivesTheExpectedEvents) {
+    Reader reader(GetParam().wants_headers);
+    reader.feed(GetParam().input);
+    reader.finish();
+    EXPECT_EQ(reader.events(), GetParam().events);
+}
+
+TEST_P(WireCase, ByteByByteGivesTheSameEvents) {
+    Reader reader(GetParam().wants_headers);
+    for (const char& byte : GetParam().input) {
+        reader.feed({&byte, 1});
+    }
+    reader.finish();
+    EXPECT_EQ(reader.events(), GetParam().events);
+}
+
+TEST_P(WireCase, SplitAnywhereGivesTheSameEvents) {
+    const std::string_view input = GetParam().input;
+    for (std::size_t split = 1; split < input.size(); ++split) {
+        Reader reader(GetParam().wants_headers);
+        reader.feed(input.substr(0, split));
+        reader.feed(input.substr(split));
+        reader.finish();
+        ASSERT_EQ(reader.events(), GetParam().events) << "split at byte " << split;
+    }
+}
+
+std::string test_name(const testing::TestParamInfo<test::WireCase>& info) {
+    return test::test_name(info.param);
+}
+
+INSTANTIATE_TEST_SUITE_P(RequestParser, WireCase, testing::ValuesIn(test::load_wire_cases()),
+                         test_name);
+
+TEST(RequestParser, TakesAHeadOfExactlyTheLimitAndRefusesOneByteMore) {
+    const std::string head = "GET / HTTP/1.1\r\nHost: a\r\nX: ";
+    for (const std::size_t over : {0U, 1U}) {
+        RequestParser parser(kLimits);
+        RequestHead request;
+        const std::string bytes =
+            head + std::string(kLimits.max_header_bytes - head.size() - 4 + over, 'x') + "\r\n\r\n";
+        const auto progress = parser.parse_head(bytes, request);
+        ASSERT_EQ(progress.has_value(), over == 0);
+        if (over == 1) {
+            EXPECT_EQ(progress.error(), make_error_code(Errc::header_too_large));
+        }
+    }
+}
+
+TEST(RequestParser, TakesATargetOfExactlyTheLimitAndRefusesOneByteMore) {
+    for (const std::size_t over : {0U, 1U}) {
+        RequestParser parser(kLimits);
+        RequestHead request;
+        const std::string bytes = "GET /" + std::string(kLimits.max_target_bytes - 1 + over, 'x') +
+                                  " HTTP/1.1\r\nHost: a\r\n\r\n";
+        const auto progress = parser.parse_head(bytes, request);
+        ASSERT_EQ(progress.has_value(), over == 0);
+        if (over == 1) {
+            EXPECT_EQ(progress.error(), make_error_code(Errc::target_too_long));
+        }
+    }
+}
+
+TEST(RequestParser, TakesAsManyFieldsAsTheLimitAndRefusesOneMore) {
+    for (const std::size_t over : {0U, 1U}) {
+        RequestParser parser(kLimits);
+        RequestHead request;
+        std::string bytes = "GET / HTTP/1.1\r\nHost: a\r\n";
+        for (std::size_t i = 1; i < kLimits.max_header_fields + over; ++i) {
+            bytes += "X: y\r\n";
+        }
+        const auto progress = parser.parse_head(bytes + "\r\n", request);
+        ASSERT_EQ(progress.has_value(), over == 0);
+        if (over == 1) {
+            EXPECT_EQ(progress.error(), make_error_code(Errc::header_too_large));
+        } else {
+            EXPECT_EQ(request.headers.size(), kLimits.max_header_fields);
+        }
+    }
+}
+
+TEST(RequestParser, EverySingleByteThatIsNoTextIsRefusedInAValue) {
+    for (int c = 0; c < 256; ++c) {
+        const bool is_text = c == '\t' || (c >= ' ' && c != 0x7f);
+        RequestParser parser(kLimits);
+        RequestHead request;
+        std::string bytes = "GET / HTTP/1.1\r\nHost: a\r\nX: [.]\r\n\r\n";
+        bytes[bytes.rfind('.')] = static_cast<char>(c);
+        EXPECT_EQ(parser.parse_head(bytes, request).has_value(), is_text) << "byte " << c;
+    }
+}
+
+TEST(RequestParser, EverySingleByteThatIsNoTokenCharacterIsRefusedInAName) {
+    for (int c = 0; c < 256; ++c) {
+        const bool is_token =
+            std::isalnum(c) != 0 || (c != 0 && std::strchr("!#$%&'*+-.^_`|~", c) != nullptr);
+        RequestParser parser(kLimits);
+        RequestHead request;
+        std::string bytes = "GET / HTTP/1.1\r\nHost: a\r\nX@Y: z\r\n\r\n";
+        bytes[bytes.find('@')] = static_cast<char>(c);
+        // A colon ends the name and belongs to the value.
+        EXPECT_EQ(parser.parse_head(bytes, request).has_value(), is_token || c == ':')
+            << "byte " << c;
+    }
+}
+
+TEST(RequestParser, EverySingleByteThatIsNoVisibleCharacterIsRefusedInATarget) {
+    for (int c = 0; c < 256; ++c) {
+        const bool is_visible = c > ' ' && c < 0x7f && c != '#';
+        RequestParser parser(kLimits);
+        RequestHead request;
+        std::string bytes = "GET /a@b HTTP/1.1\r\nHost: a\r\n\r\n";
+        bytes[bytes.find('@')] = static_cast<char>(c);
+        EXPECT_EQ(parser.parse_head(bytes, request).has_value(), is_visible) << "byte " << c;
+    }
+}
+
+TEST(RequestParser, NoPrefixOfAHeadIsComplete) {
+    const std::string_view bytes =
+        "POST /x?y=z HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nX-Empty:\r\n\r\n";
+    for (std::size_t size = 0; size < bytes.size(); ++size) {
+        RequestParser parser(kLimits);
+        RequestHead request;
+        const auto progress = parser.parse_head(bytes.substr(0, size), request);
+        ASSERT_TRUE(progress.has_value());
+        ASSERT_EQ(*progress, RequestParser::Progress::need_more);
+    }
+}
+
+TEST(RequestParser, TheBytesMayMoveBetweenTwoCalls) {
+    const std::string_view bytes = "GET /x HTTP/1.1\r\nHost: b\r\nCookie: c=d\r\n\r\n";
+    RequestParser parser(kLimits);
+    RequestHead request;
+    std::string first(bytes.substr(0, 30));
+    ASSERT_TRUE(parser.parse_head(first, request).has_value());
+    first.assign(first.size(), '?');
+    ASSERT_EQ(parser.parse_head(bytes, request).value(), RequestParser::Progress::head_complete);
+    EXPECT_EQ(request.target, "/x");
+    EXPECT_EQ(request.headers.find("cookie"), "c=d");
+}
+
+TEST(RequestParser, ChunksAreDecodedInPlace) {
+    std::string body = "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
+    RequestParser parser(kLimits);
+    RequestHead request;
+    ASSERT_TRUE(
+        parser
+            .parse_head("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", request)
+            .has_value());
+    auto* const bytes = reinterpret_cast<std::byte*>(body.data());
+    const auto decoded = parser.decode_chunks({bytes, body.size()}, bytes).value();
+    EXPECT_TRUE(decoded.complete);
+    EXPECT_EQ(decoded.consumed, body.size());
+    EXPECT_EQ(body.substr(0, decoded.written), "abcde");
+}
+
+TEST(RequestParser, ChunkExtensionsWithoutEndAreRefused) {
+    RequestParser parser(kLimits);
+    RequestHead request;
+    ASSERT_TRUE(
+        parser
+            .parse_head("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", request)
+            .has_value());
+    std::string chunk = "1;" + std::string(1000, 'x') + "\r\na\r\n";
+    std::error_code error;
+    for (int i = 0; i < 100 && !error; ++i) {
+        error = parser.decode_chunks(std::as_bytes(std::span(chunk)), nullptr).error();
+    }
+    EXPECT_EQ(error, make_error_code(Errc::malformed_chunk));
+}
+
+TEST(RequestParser, OneByteChunksAreNoAttack) {
+    RequestParser parser(kLimits);
+    RequestHead request;
+    ASSERT_TRUE(
+        parser
+            .parse_head("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", request)
+            .has_value());
+    const std::string chunk = "1\r\na\r\n";
+    for (int i = 0; i < 100'000; ++i) {
+        ASSERT_TRUE(parser.decode_chunks(std::as_bytes(std::span(chunk)), nullptr).has_value());
+    }
+}
+
+}  // namespace
+}  // namespace coir::http

@@ -1,0 +1,101 @@
+#include "coir/http/response.hpp"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "coir/base/error.hpp"
+
+namespace coir::http {
+namespace {
+
+TEST(Response, IsAnEmpty200UnlessItSaysOtherwise) {
+    const Response response;
+    EXPECT_EQ(response.status(), Status::ok);
+    EXPECT_EQ(response.body(), "");
+    EXPECT_EQ(response.fields(), "");
+    EXPECT_FALSE(response.is_touched());
+}
+
+TEST(Response, KeepsFieldsInOrder) {
+    Response response;
+    ASSERT_TRUE(response.header("X-A", "1").has_value());
+    ASSERT_TRUE(response.header("X-B", "").has_value());
+    ASSERT_TRUE(response.header("X-A", "2").has_value());
+    EXPECT_EQ(response.fields(), "X-A: 1\r\nX-B: \r\nX-A: 2\r\n");
+    EXPECT_TRUE(response.is_touched());
+}
+
+TEST(Response, RefusesFieldsThatWouldBreakTheMessage) {
+    Response response;
+    const auto refused = make_error_code(Errc::invalid_field);
+    EXPECT_EQ(response.header("X", "a\r\nSet-Cookie: b").error(), refused);
+    EXPECT_EQ(response.header("X", "a\nb").error(), refused);
+    EXPECT_EQ(response.header("X", std::string_view("a\0b", 3)).error(), refused);
+    EXPECT_EQ(response.header("", "a").error(), refused);
+    EXPECT_EQ(response.header("X Y", "a").error(), refused);
+    EXPECT_EQ(response.header("X:", "a").error(), refused);
+    EXPECT_EQ(response.header("X\r\nY", "a").error(), refused);
+    EXPECT_EQ(response.content_type("a\r\nb").error(), refused);
+    EXPECT_EQ(response.fields(), "");
+}
+
+TEST(Response, LeavesFramingToTheEngine) {
+    Response response;
+    for (const char* name : {"Date", "connection", "Content-Length", "TRANSFER-ENCODING"}) {
+        EXPECT_EQ(response.header(name, "1").error(), make_error_code(Errc::invalid_field)) << name;
+    }
+}
+
+TEST(Response, HasOneContentType) {
+    Response response;
+    response.content_type(media::json);
+    EXPECT_EQ(response.content_type(), "application/json");
+    ASSERT_TRUE(response.header("content-type", std::string("text/css")).has_value());
+    EXPECT_EQ(response.content_type(), "text/css");
+    EXPECT_EQ(response.fields(), "");
+}
+
+TEST(Response, TakesABodyByCopyByMoveOrNotAtAll) {
+    Response response;
+    {
+        std::string text = "copied";
+        response.body(text);
+        text = "changed";
+    }
+    EXPECT_EQ(response.body(), "copied");
+    std::string moved(1000, 'm');
+    const char* const data = moved.data();
+    response.body(std::move(moved));
+    EXPECT_EQ(response.body().data(), data);
+    static constexpr std::string_view kText = "static";
+    response.body_static(kText);
+    EXPECT_EQ(response.body().data(), kText.data());
+    response.body("literal");
+    EXPECT_EQ(response.body(), "literal");
+}
+
+TEST(Response, ACodeThatIsNoFinalAnswerBecomes500) {
+    Response response;
+    EXPECT_EQ(response.status(Status::continue_).status(), Status{500});
+    EXPECT_EQ(response.status(Status{1000}).status(), Status{500});
+    EXPECT_EQ(response.status(Status{999}).status(), Status{999});
+}
+
+TEST(Response, ResetMakesItNew) {
+    Response response;
+    response.status(Status::not_found).content_type(media::json).content_length(3);
+    response.body("x").close_connection();
+    ASSERT_TRUE(response.header("X", "y").has_value());
+    response.reset();
+    EXPECT_EQ(response.status(), Status::ok);
+    EXPECT_EQ(response.body(), "");
+    EXPECT_EQ(response.content_type(), "");
+    EXPECT_EQ(response.fields(), "");
+    EXPECT_EQ(response.promised_length(), std::nullopt);
+    EXPECT_FALSE(response.closes_connection());
+    EXPECT_FALSE(response.is_touched());
+}
+
+}  // namespace
+}  // namespace coir::http

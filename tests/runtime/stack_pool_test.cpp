@@ -1,0 +1,179 @@
+#include "runtime/stack_pool.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <csignal>
+#include <cstring>
+#include <set>
+#include <vector>
+
+#include "coir/runtime/runtime.hpp"
+
+namespace coir::detail {
+namespace {
+
+StackRegion take_from(StackSlabs& slabs) {
+    std::error_code error;
+    const StackRegion region = slabs.take(error);
+    EXPECT_TRUE(region) << error.message();
+    return region;
+}
+
+void fill(const StackRegion& region, int value) {
+    std::memset(region.bottom(), value, region.usable_bytes);
+}
+
+/// A sanitizer catches the signal, reports it and exits.
+bool died_by_segv(int status) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    if (WIFEXITED(status) && WEXITSTATUS(status) != 0) {
+        return true;
+    }
+#endif
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV;
+}
+
+TEST(StackSlabs, GiveWholePagesThatCanBeUsedToTheLastByte) {
+    StackSlabs slabs(10'000);
+    EXPECT_EQ(slabs.usable_bytes(), 12'288U);
+    const StackRegion region = take_from(slabs);
+    EXPECT_EQ(region.usable_bytes, 12'288U);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(region.top) % 4096, 0U);
+    fill(region, 1);
+    slabs.give_back(&region, 1);
+}
+
+TEST(StackSlabs, GiveTheSameStackAgain) {
+    StackSlabs slabs(16 * 1024);
+    const StackRegion first = take_from(slabs);
+    slabs.give_back(&first, 1);
+    EXPECT_EQ(take_from(slabs).top, first.top);
+}
+
+TEST(StackSlabs, StacksThatAreGivenBackReadAsZerosSinceTheirPagesWereFreed) {
+    StackSlabs slabs(16 * 1024);
+    const StackRegion first = take_from(slabs);
+    fill(first, 0x55);
+    slabs.give_back(&first, 1);
+    const StackRegion second = take_from(slabs);
+    ASSERT_EQ(second.top, first.top);
+    EXPECT_EQ(*second.bottom(), std::byte{0});
+    EXPECT_EQ(*(second.top - 1), std::byte{0});
+}
+
+TEST(StackSlabs, TwoThousandStacksAtOnceDoNotOverlap) {
+    constexpr std::size_t kStacks = 2000;
+    StackSlabs slabs(16 * 1024);
+    std::vector<StackRegion> regions;
+    std::set<std::byte*> bottoms;
+    for (std::size_t i = 0; i != kStacks; ++i) {
+        regions.push_back(take_from(slabs));
+        bottoms.insert(regions.back().bottom());
+        *regions.back().bottom() = std::byte{1};
+        *(regions.back().top - 1) = std::byte{2};
+    }
+    ASSERT_EQ(bottoms.size(), kStacks);
+    const std::byte* end = nullptr;
+    for (const std::byte* bottom : bottoms) {
+        EXPECT_GE(bottom, end + 4096) << "a guard page lies below each";
+        end = bottom + 16 * 1024;
+    }
+    slabs.give_back(regions.data(), regions.size());
+    std::set<std::byte*> again;
+    for (std::size_t i = 0; i != kStacks; ++i) {
+        again.insert(take_from(slabs).bottom());
+    }
+    EXPECT_EQ(again, bottoms) << "no new slab where the old stacks are free";
+}
+
+TEST(StackSlabs, SayWhyWhenTheKernelGivesNoMore) {
+    StackSlabs slabs(std::size_t{1} << 46);
+    std::error_code error;
+    EXPECT_FALSE(slabs.take(error));
+    EXPECT_EQ(error, std::errc::not_enough_memory);
+}
+
+TEST(StackSlabsDeathTest, AWriteBelowTheBottomEndsTheProgram) {
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    StackSlabs slabs(16 * 1024);
+    // Of a later stack in the slab, so that its guard lies between two stacks in use.
+    const StackRegion below = take_from(slabs);
+    const StackRegion region = take_from(slabs);
+    ASSERT_EQ(region.bottom(), below.top + 4096);
+    EXPECT_EXIT(*static_cast<volatile std::byte*>(region.bottom() - 1) = std::byte{1}, died_by_segv,
+                "");
+    EXPECT_EXIT(*static_cast<volatile std::byte*>(below.top) = std::byte{1}, died_by_segv, "");
+    EXPECT_EXIT(*static_cast<volatile std::byte*>(below.bottom() - 4096) = std::byte{1},
+                died_by_segv, "");
+}
+
+TEST(StackSlabsDeathTest, TheGuardIsStillThereAfterTheStackWasGivenBack) {
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    StackSlabs slabs(16 * 1024);
+    const StackRegion first = take_from(slabs);
+    slabs.give_back(&first, 1);
+    const StackRegion region = take_from(slabs);
+    EXPECT_EXIT(*static_cast<volatile std::byte*>(region.bottom() - 1) = std::byte{1}, died_by_segv,
+                "");
+}
+
+TEST(StackSlabsDeathTest, AFiberThatRecursesWithoutEndDies) {
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    struct Recursion {
+        [[gnu::noinline]] static int depth(int level) {
+            volatile char frame[512];
+            frame[0] = static_cast<char>(level);
+            return level < 0 ? 0 : depth(level + 1) + frame[0];
+        }
+    };
+    EXPECT_EXIT(Runtime({.workers = 1}).run([] { return Recursion::depth(0); }), died_by_segv, "");
+}
+
+TEST(StackCache, GivesTheWarmestStackFirst) {
+    StackSlabs slabs(16 * 1024);
+    StackCache cache(slabs, 4);
+    std::error_code error;
+    const StackRegion first = cache.take(error);
+    const StackRegion second = cache.take(error);
+    *first.bottom() = std::byte{1};
+    *second.bottom() = std::byte{2};
+    cache.give_back(first);
+    cache.give_back(second);
+    EXPECT_EQ(*cache.take(error).bottom(), std::byte{2});
+    EXPECT_EQ(*cache.take(error).bottom(), std::byte{1}) << "warm stacks keep their pages";
+}
+
+TEST(StackCache, GivesTheColdHalfBackAboveItsLimit) {
+    StackSlabs slabs(16 * 1024);
+    StackCache cache(slabs, 4);
+    std::error_code error;
+    std::vector<StackRegion> regions;
+    for (int i = 0; i != 5; ++i) {
+        regions.push_back(cache.take(error));
+        *regions.back().bottom() = std::byte{7};
+    }
+    for (const StackRegion& region : regions) {
+        cache.give_back(region);
+    }
+    int warm = 0;
+    for (int i = 0; i != 5; ++i) {
+        warm += *cache.take(error).bottom() == std::byte{7};
+    }
+    EXPECT_EQ(warm, 3);
+}
+
+TEST(StackCache, WithoutRoomGivesEverythingBack) {
+    StackSlabs slabs(16 * 1024);
+    StackCache cache(slabs, 0);
+    std::error_code error;
+    for (int i = 0; i != 3; ++i) {
+        const StackRegion region = cache.take(error);
+        EXPECT_EQ(*region.bottom(), std::byte{0});
+        *region.bottom() = std::byte{1};
+        cache.give_back(region);
+    }
+}
+
+}  // namespace
+}  // namespace coir::detail

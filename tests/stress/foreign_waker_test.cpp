@@ -1,0 +1,96 @@
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "coir/runtime/io_source.hpp"
+#include "coir/runtime/runtime.hpp"
+#include "coir/sync/condition_variable.hpp"
+#include "coir/sync/mutex.hpp"
+#include "runtime/descriptors.hpp"
+#include "stress/seed.hpp"
+#include "support/patience.hpp"
+
+// A fiber that is woken from outside can run, end and let its runtime be destroyed before the waker has
+// returned from the call that woke it. The waker must not touch the runtime any more then.
+namespace coir {
+namespace {
+
+using namespace std::chrono_literals;
+using test::soon;
+
+constexpr int kRounds = 1500;
+
+/// Varies by a few microseconds what happens first.
+void spin(test::SmallRandom& random) {
+    for (int i = random.below(2000); i != 0; --i) {
+        asm volatile("");
+    }
+}
+
+TEST(ForeignWaker, MayOutliveTheRuntimeWhoseFiberItCancels) {
+    test::SmallRandom random(test::make_seed(), 0);
+    for (int round = 0; round != kRounds; ++round) {
+        auto source = std::make_shared<IoSource>(test::make_eventfd());
+        std::thread canceler;
+        {
+            Runtime runtime({.workers = 1});
+            auto reader = runtime.spawn([source] { return source->wait_readable(soon()).error(); });
+            spin(random);
+            canceler = std::thread([source] { source->cancel(); });
+            EXPECT_EQ(reader.join(), std::errc::operation_canceled);
+        }
+        canceler.join();
+    }
+}
+
+TEST(ForeignWaker, MayOutliveTheRuntimeWhoseFiberJoinsItsOwn) {
+    Runtime other({.workers = 2});
+    for (int round = 0; round != kRounds; ++round) {
+        Runtime runtime({.workers = 1});
+        EXPECT_EQ(runtime.run([&] { return other.run([round] { return round; }); }), round);
+    }
+}
+
+TEST(ForeignWaker, MayOutliveTheRuntimeWhoseFiberItGivesTheMutex) {
+    test::SmallRandom random(test::make_seed(), 0);
+    for (int round = 0; round != kRounds; ++round) {
+        auto mutex = std::make_shared<Mutex>();
+        mutex->lock();
+        std::thread holder;
+        {
+            Runtime runtime({.workers = 1});
+            auto waiter = runtime.spawn([mutex] { const std::lock_guard lock(*mutex); });
+            spin(random);
+            mutex->unlock();
+            holder = std::thread([mutex] { const std::lock_guard lock(*mutex); });
+            waiter.join();
+        }
+        holder.join();
+    }
+}
+
+TEST(ForeignWaker, MayOutliveThePlainThreadThatItNotifies) {
+    Runtime runtime({.workers = 1});
+    for (int round = 0; round != kRounds; ++round) {
+        auto mutex = std::make_shared<Mutex>();
+        auto changed = std::make_shared<ConditionVariable>();
+        auto told = std::make_shared<bool>(false);
+        std::thread waiter([=] {
+            std::unique_lock lock(*mutex);
+            EXPECT_TRUE(changed->wait_until(lock, soon(), [&] { return *told; }));
+        });
+        auto notifier = runtime.spawn([=] {
+            {
+                const std::lock_guard lock(*mutex);
+                *told = true;
+            }
+            changed->notify_all();
+        });
+        waiter.join();
+    }
+}
+
+}  // namespace
+}  // namespace coir
