@@ -102,6 +102,7 @@ Result<std::size_t> BodySource::receive(std::span<std::byte> into, Deadline dead
     }
     const Deadline last =
         Deadline::at(begun_ + patience(wire_.options().body_timeout, received_, wire_.options()));
+    wire_.give_way();
     const auto read = wire_.stream().read_some(into, std::min(deadline, last));
     if (!read) {
         // The caller may have had less patience than the server has.

@@ -93,6 +93,7 @@ Connection::Next Connection::serve(Exchange& exchange) {
     // The wait was without buffers; if it was for nothing, so is the next one.
     Deadline deadline = kNow;
     for (;;) {
+        exchange.wire.give_way();
         const auto room = exchange.in.prepare(kLeastRead);
         const auto read = stream_.read_some(room, deadline);
         if (!read) {
@@ -163,7 +164,6 @@ Connection::Next Connection::answer(Exchange& exchange) {
     exchange.context.version = head.version;
     exchange.context.keep_alive = head.keep_alive;
     exchange.context.is_head = head.method == Method::head;
-    exchange.response.reset();
     exchange.sink.begin();
     if (match.handler != nullptr) [[likely]] {
         const Next next = run_handler(exchange, *match.handler);
@@ -173,8 +173,9 @@ Connection::Next Connection::answer(Exchange& exchange) {
     } else {
         answer_without_handler(exchange, match.allowed);
     }
-    return finish_request(exchange,
-                          exchange.context.keep_alive && !exchange.response.closes_connection());
+    const bool keep = exchange.context.keep_alive && !exchange.response.closes_connection();
+    exchange.response.reset();
+    return finish_request(exchange, keep);
 }
 
 // Whether the reply may say that the connection stays.

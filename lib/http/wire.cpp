@@ -3,12 +3,26 @@
 #include <algorithm>
 #include <array>
 
+#include "coir/runtime/this_fiber.hpp"
+
 namespace coir::http {
+namespace {
+
+// Some 100 us of work at 8 to 64 KiB each.
+constexpr unsigned kTransfersInARow = 32;
+
+}  // namespace
 
 std::chrono::milliseconds patience(std::chrono::milliseconds timeout, std::size_t bytes,
                                    const ServerOptions& options) noexcept {
     const std::size_t rate = std::max<std::size_t>(options.slowest_bytes_per_second, 1);
     return timeout + std::chrono::seconds(bytes / rate);
+}
+
+void Wire::give_way() noexcept {
+    if (++transfers_ % kTransfersInARow == 0) {
+        this_fiber::yield();
+    }
 }
 
 Deadline Wire::write_deadline(std::size_t bytes, Deadline deadline) const noexcept {
@@ -34,6 +48,7 @@ Result<void> Wire::flush_with(std::span<const std::byte> data, std::span<const s
     if (failed_) {
         return failed_;
     }
+    give_way();
     const std::array<std::span<const std::byte>, 3> pieces = {out.readable(), data, tail};
     const std::size_t bytes = out.size() + data.size() + tail.size();
     const auto written = stream_->write_all(pieces, write_deadline(bytes, deadline));

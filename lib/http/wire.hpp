@@ -32,6 +32,9 @@ public:
     [[nodiscard]] Result<void> flush_with(std::span<const std::byte> data,
                                           std::span<const std::byte> tail,
                                           Deadline deadline) noexcept;
+    /// Before each read and write: lets others run now and then. A peer that sends or reads as fast as
+    /// this fiber works would keep its worker else, for nothing ever has to be waited for.
+    void give_way() noexcept;
     [[nodiscard]] bool is_over_limit() const noexcept {
         return out.size() >= options_.max_output_bytes;
     }
@@ -44,6 +47,7 @@ private:
     const ServerOptions& options_;
     net::TcpStream* stream_ = nullptr;  // null while the exchange is not lent
     std::error_code failed_;
+    unsigned transfers_ = 0;
 };
 
 /// How long `bytes` may take: `timeout`, and longer the more they are, down to the slowest rate.

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
+#include <exception>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -160,6 +162,39 @@ TEST(Connection, AClientThatDoesNotReadIsWaitedForAndThenCut) {
     EXPECT_TRUE(holds_before(soon(), [&] { return served.stats().timeouts == 1; }));
     EXPECT_TRUE(holds_before(soon(), [&] { return served.stats().open == 0; }));
     EXPECT_LT(served.stats().requests, 2000U);
+}
+
+TEST(Connection, AClientThatNeverPausesLeavesTheOthersTheirTurn) {
+    Served served(sample_router(), {}, 1);
+    TcpClient flooder(served.port());
+    TcpClient other(served.port());
+    std::string burst;
+    for (int i = 0; i < 1000; ++i) {
+        burst += get("/1");
+    }
+    std::atomic<bool> done = false;
+    std::thread sender([&] {
+        while (!done && flooder.try_send(burst)) {
+        }
+    });
+    std::thread receiver([&] {
+        try {
+            while (!done) {
+                (void)flooder.receive();
+            }
+        } catch (const std::exception&) {
+            // The test is over.
+        }
+    });
+    EXPECT_TRUE(holds_before(soon(), [&] { return served.stats().requests > 1000; }));
+    for (int i = 0; i < 20; ++i) {
+        other.send(get("/2"));
+        EXPECT_EQ(other.receive().body, "/2");
+    }
+    done = true;
+    served.server().stop(Deadline::after(milliseconds(0)));
+    sender.join();
+    receiver.join();
 }
 
 }  // namespace

@@ -108,7 +108,7 @@ public:
     /// Whether the handler has said anything.
     [[nodiscard]] bool is_touched() const noexcept { return touched_; }
 
-    /// As after construction; keeps its memory for the next response.
+    /// As after construction; keeps its memory for the next response, unless it is much.
     void reset() noexcept {
         status_ = Status::ok;
         close_ = false;
@@ -117,9 +117,14 @@ public:
         body_ = {};
         promised_length_.reset();
         fields_.clear();
+        if (owned_body_.capacity() > kKeptBytes) [[unlikely]] {
+            owned_body_ = std::string();
+        }
     }
 
 private:
+    static constexpr std::size_t kKeptBytes = 64 * 1024;
+
     BodySink* sink_ = nullptr;
     Status status_ = Status::ok;
     bool close_ = false;
