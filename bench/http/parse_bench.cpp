@@ -1,9 +1,9 @@
 // What does it cost to turn the bytes of a request into a Request, and how much of that is llhttp?
 //
-// Inside the timer: parse_head() on a whole request, its body where it has one, and reset(). Outside:
-// reading, routing. The yardstick is bare llhttp with callbacks that do nothing, on the same bytes.
-// Surprising would be: more than twice the yardstick for a short GET, or a distance to the yardstick
-// that grows faster than the number of header fields.
+// Inside the timer: parse_head() on a whole request, its body where it has one, and reset().
+// Outside: reading, routing. The yardstick is bare llhttp with callbacks that do nothing, on the
+// same bytes. Surprising would be: more than twice the yardstick for a short GET, or a distance to
+// the yardstick that grows faster than the number of header fields.
 
 #include <benchmark/benchmark.h>
 #include <llhttp.h>

@@ -1,10 +1,10 @@
 // What does a request cost in user space, without the kernel, and what do its stations cost?
 //
-// Inside the timer: for http/serve, a burst of 16 requests from the input buffer to the output buffer:
-// parse, route, handle, respond; for http/route and http/respond one station alone. Outside: system
-// calls, fibers. The yardstick copies a finished response 16 times.
-// Surprising would be: a serve that costs more than parse, route and respond together, or a route
-// whose cost grows with the number of exact routes.
+// Inside the timer: for http/serve, a burst of 16 requests from the input buffer to the output
+// buffer: parse, route, handle, respond; for http/route and http/respond one station alone.
+// Outside: system calls, fibers. The yardstick copies a finished response 16 times. Surprising
+// would be: a serve that costs more than parse, route and respond together, or a route whose cost
+// grows with the number of exact routes.
 
 #include <benchmark/benchmark.h>
 

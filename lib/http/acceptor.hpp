@@ -11,8 +11,8 @@ namespace coir::http {
 /// One listener and the fiber that accepts from it, pinned to its worker.
 ///
 /// The problem: at the descriptor limit accept() fails and leaves the connection in the queue, so a
-/// loop would spin. The acceptor keeps a descriptor in reserve, spends it to take that connection out
-/// and close it, which tells the client, and then waits a little.
+/// loop would spin. The acceptor keeps a descriptor in reserve, spends it to take that connection
+/// out and close it, which tells the client, and then waits a little.
 class Acceptor final {
 public:
     Acceptor(std::shared_ptr<ServerCore> core, net::TcpListener listener) noexcept

@@ -12,8 +12,8 @@ void BodySink::start() {
     started_ = true;
     written_ = 0;
     error_ = {};
-    // A handler that reads while it writes will read to the end. If it does not, the connection closes
-    // without having said so.
+    // A handler that reads while it writes will read to the end. If it does not, the connection
+    // closes without having said so.
     context_.keep_alive =
         context_.keep_alive && (request_body_.is_being_read() || request_body_.can_be_drained());
     request_body_.forget_continue();

@@ -76,8 +76,8 @@ Result<std::size_t> BodySource::decode(std::span<std::byte> raw, std::byte* into
     return decoded->written;
 }
 
-// Whoever waits for a client must have told it everything: a client may wait for an earlier response
-// before it sends the body, or for 100 Continue.
+// Whoever waits for a client must have told it everything: a client may wait for an earlier
+// response before it sends the body, or for 100 Continue.
 Result<void> BodySource::before_wait(Deadline deadline) noexcept {
     if (expects_continue_) {
         expects_continue_ = false;

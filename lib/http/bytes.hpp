@@ -33,7 +33,8 @@ template <typename T>
     return byte(0) | byte(size / 2) << 8 | byte(size - 1) << 16;
 }
 
-[[nodiscard]] inline bool equal(const char* a, const char* b, std::size_t size) noexcept {
+[[nodiscard, gnu::always_inline]] inline bool equal(const char* a, const char* b,
+                                                    std::size_t size) noexcept {
     if (size >= 8) {
         const std::size_t last = size - 8;  // overlaps the word before it
         for (std::size_t at = 0; at < last; at += 8) {

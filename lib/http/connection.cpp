@@ -34,7 +34,8 @@ std::string list_of(MethodSet methods) {
     return list;
 }
 
-// Whether bytes of another request lie behind the one that is being answered, as far as one can see.
+// Whether bytes of another request lie behind the one that is being answered, as far as one can
+// see.
 bool has_another(const Exchange& exchange) noexcept {
     const RequestHead& head = exchange.head;
     return !head.chunked &&
@@ -61,9 +62,7 @@ void Connection::run() noexcept {
             server_.report({ServerError::Where::connection, {}, std::current_exception(), {}});
         }
         if (exchange) {
-            WorkerShare& here = server_.here();
-            here.requests.add(std::exchange(exchange->answered, 0));
-            here.exchanges.give_back(std::move(exchange), next == Next::idle);
+            server_.here().exchanges.give_back(std::move(exchange), next == Next::idle);
         }
         if (next == Next::idle) {
             continue;
@@ -106,54 +105,72 @@ Connection::Next Connection::serve(Exchange& exchange) {
             server_.here().timeouts.add();
             const bool only_empty_lines =
                 exchange.in.as_text().find_first_not_of("\r\n") == std::string_view::npos;
+            exchange.context.is_head = false;  // nobody knows
             return only_empty_lines ? Next::close : refuse(exchange, read.error(), {});
         }
         if (*read == 0) {
             return Next::close;
         }
         exchange.in.commit(*read);
-        const std::uint64_t before = exchange.answered;
-        const Next next = serve_arrived(exchange);
+        bool has_answered = false;
+        const Next next = serve_arrived(exchange, has_answered);
         if (next != Next::wait) {
             return next;
         }
         // The beginning of a head has come. Its rest has so much time, however it drips.
-        if (exchange.answered != before || deadline == kNow) {
+        if (has_answered || deadline == kNow) {
             deadline = Deadline::roughly_after(server_.options.header_timeout);
         }
     }
 }
 
 // Answers all that is complete in `in`, and writes once.
-Connection::Next Connection::serve_arrived(Exchange& exchange) {
+Connection::Next Connection::serve_arrived(Exchange& exchange, bool& has_answered) {
+    std::uint64_t answered = 0;
     (void)exchange.date.line_at(std::time(nullptr));
     Next next = Next::idle;
     while (next == Next::idle && !exchange.in.empty()) {
         const auto progress = exchange.parser.parse_head(exchange.in.as_text(), exchange.head);
         if (!progress) {
-            return refuse(exchange, progress.error(), {});
-        }
-        if (*progress == RequestParser::Progress::need_more) {
+            exchange.context.is_head = false;  // nobody knows
+            next = refuse(exchange, progress.error(), {});
+        } else if (*progress == RequestParser::Progress::need_more) {
             next = Next::wait;
-            break;
-        }
-        ++exchange.answered;
-        next = answer(exchange);
-        if (exchange.wire.is_over_limit()) {
-            if (const auto flushed = exchange.wire.flush(Deadline::never()); !flushed) {
-                return stop_writing(flushed.error());
+        } else {
+            ++answered;
+            next = answer(exchange);
+            if (exchange.wire.is_over_limit() && next == Next::idle) {
+                next = flush(exchange, next);
             }
         }
     }
+    has_answered = answered != 0;
+    server_.here().requests.add(answered);
+    return flush(exchange, next);
+}
+
+// `next`, once all that has been said is sent; what else, if that cannot be done. An error stays
+// with the wire, so that a later call says the same.
+Connection::Next Connection::flush(Exchange& exchange, Next next) noexcept {
     if (next == Next::abort) {
         return next;
     }
     const auto flushed = exchange.wire.flush(Deadline::never());
-    return flushed ? next : stop_writing(flushed.error());
+    if (flushed) {
+        return next;
+    }
+    if (flushed.error() != std::errc::timed_out) {
+        return Next::close;
+    }
+    server_.here().timeouts.add();
+    return Next::abort;
 }
 
-Connection::Next Connection::answer(Exchange& exchange) {
+[[gnu::always_inline]] inline Connection::Next Connection::answer(Exchange& exchange) {
     const RequestHead& head = exchange.head;
+    exchange.context.version = head.version;
+    exchange.context.keep_alive = head.keep_alive;
+    exchange.context.is_head = head.method == Method::head;
     exchange.source.begin(head);
     if (!exchange.source.is_complete() &&
         head.content_length.value_or(0) > server_.options.max_body_bytes) [[unlikely]] {
@@ -161,9 +178,6 @@ Connection::Next Connection::answer(Exchange& exchange) {
     }
     const Router::Match match =
         server_.router.find(head.method, head.path, exchange.request.parameters());
-    exchange.context.version = head.version;
-    exchange.context.keep_alive = head.keep_alive;
-    exchange.context.is_head = head.method == Method::head;
     exchange.sink.begin();
     if (match.handler != nullptr) [[likely]] {
         const Next next = run_handler(exchange, *match.handler);
@@ -179,7 +193,7 @@ Connection::Next Connection::answer(Exchange& exchange) {
 }
 
 // Whether the reply may say that the connection stays.
-bool Connection::may_keep(const Exchange& exchange) const noexcept {
+[[gnu::always_inline]] inline bool Connection::may_keep(const Exchange& exchange) const noexcept {
     if (server_.connections.is_closing() && !has_another(exchange)) [[unlikely]] {
         return false;
     }
@@ -203,7 +217,8 @@ void Connection::answer_without_handler(Exchange& exchange, MethodSet allowed) {
 }
 
 // Next::idle: the response is in `out`, and context.keep_alive is what it has said.
-Connection::Next Connection::run_handler(Exchange& exchange, const Handler& handler) {
+[[gnu::always_inline]] inline Connection::Next Connection::run_handler(Exchange& exchange,
+                                                                       const Handler& handler) {
     Response& response = exchange.response;
     BodySource& source = exchange.source;
     try {
@@ -225,10 +240,9 @@ Connection::Next Connection::run_handler(Exchange& exchange, const Handler& hand
     exchange.context.keep_alive = may_keep(exchange);
     if (response_writer::append_response(exchange.wire.out, response, exchange.context))
         [[unlikely]] {
-        const auto written = exchange.wire.flush_with(std::as_bytes(std::span(response.body())), {},
-                                                      Deadline::never());
-        if (!written) {
-            return stop_writing(written.error());
+        const auto body = std::as_bytes(std::span(response.body()));
+        if (!exchange.wire.flush_with(body, {}, Deadline::never())) {
+            return flush(exchange, Next::close);
         }
     }
     return Next::idle;
@@ -238,13 +252,14 @@ Connection::Next Connection::finish_stream(Exchange& exchange) {
     if (const auto finished = exchange.sink.finish(); !finished) {
         return finished.error() == Errc::body_length_mismatch
                    ? fail_handler(exchange, finished.error(), nullptr)
-                   : stop_writing(finished.error());
+                   : flush(exchange, Next::close);
     }
     return Next::idle;
 }
 
 // The response is made. What is left of the request must go before the next one is parsed.
-Connection::Next Connection::finish_request(Exchange& exchange, bool keep) noexcept {
+[[gnu::always_inline]] inline Connection::Next Connection::finish_request(Exchange& exchange,
+                                                                          bool keep) noexcept {
     BodySource& source = exchange.source;
     if (!source.is_complete() && (!keep || !source.drain())) [[unlikely]] {
         return Next::linger;
@@ -278,18 +293,8 @@ Connection::Next Connection::refuse(Exchange& exchange, std::error_code error,
 Connection::Next Connection::reply_and_linger(Exchange& exchange, Status status) {
     Context context = exchange.context;
     context.keep_alive = false;
-    context.is_head = false;
     response_writer::append_plain(exchange.wire.out, status, context, {});
-    const auto flushed = exchange.wire.flush(Deadline::never());
-    return flushed ? Next::linger : stop_writing(flushed.error());
-}
-
-Connection::Next Connection::stop_writing(std::error_code error) noexcept {
-    if (error == std::errc::timed_out) {
-        server_.here().timeouts.add();
-        return Next::abort;
-    }
-    return Next::close;
+    return flush(exchange, Next::linger);
 }
 
 // Closing a socket with unread bytes resets the connection, and a reset can overtake the reply.

@@ -13,8 +13,8 @@ namespace coir::http {
 
 /// One client's life: read, parse, route, handle, write, until one side has had enough.
 ///
-/// It lies in its fiber's frame. While it waits for a request it holds no buffers; they come with the
-/// exchange that is lent to it as soon as bytes can be read.
+/// It lies in its fiber's frame. While it waits for a request it holds no buffers; they come with
+/// the exchange that is lent to it as soon as bytes can be read.
 class Connection final {
 public:
     Connection(net::TcpStream stream, ServerCore& server) noexcept;
@@ -33,7 +33,7 @@ private:
 
     [[nodiscard]] bool wait_for_request() noexcept;
     [[nodiscard]] Next serve(Exchange& exchange);
-    [[nodiscard]] Next serve_arrived(Exchange& exchange);
+    [[nodiscard]] Next serve_arrived(Exchange& exchange, bool& has_answered);
     [[nodiscard]] Next answer(Exchange& exchange);
     void answer_without_handler(Exchange& exchange, MethodSet allowed);
     [[nodiscard]] Next run_handler(Exchange& exchange, const Handler& handler);
@@ -43,7 +43,7 @@ private:
                                     std::exception_ptr exception);
     [[nodiscard]] Next refuse(Exchange& exchange, std::error_code error, std::string_view path);
     [[nodiscard]] Next reply_and_linger(Exchange& exchange, Status status);
-    [[nodiscard]] Next stop_writing(std::error_code error) noexcept;
+    [[nodiscard]] Next flush(Exchange& exchange, Next next) noexcept;
     [[nodiscard]] bool may_keep(const Exchange& exchange) const noexcept;
     // Never inlined: its buffer would lie in the frame of every idle connection.
     [[gnu::noinline]] void linger() noexcept;

@@ -42,8 +42,8 @@ private:
     std::array<Shard, kShards> shards_;
     // false: open. true: begin_idle() refuses. Never goes back.
     std::atomic<bool> closing_{false};
-    // true: what enters is cut at once. Never goes back. Who enters a shard after cut_all() has seen
-    // it takes the same lock later, and so sees the flag.
+    // true: what enters is cut at once. Never goes back. Who enters a shard after cut_all() has
+    // seen it takes the same lock later, and so sees the flag.
     std::atomic<bool> cut_{false};
 };
 

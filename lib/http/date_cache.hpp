@@ -6,8 +6,8 @@
 
 namespace coir::http {
 
-/// The Date header line, formatted once a second at most. It belongs to one exchange: sharing one per
-/// process would need a lock, and formatting costs less than one.
+/// The Date header line, formatted once a second at most. It belongs to one exchange: sharing one
+/// per process would need a lock, and formatting costs less than one.
 class DateCache final {
 public:
     /// "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n", always this long.

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -44,7 +43,6 @@ struct Exchange {
     DateCache date;
     response_writer::Context context;  // its date_line is date.line(), for good
     BodySink sink;
-    std::uint64_t answered = 0;  // requests, not yet counted
 };
 
 /// The exchanges that are not lent, the warm one on top: one pool per worker.

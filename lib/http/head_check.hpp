@@ -14,8 +14,8 @@
 #include "syntax.hpp"
 
 /// What a request head must be beyond what llhttp checks. Pure functions over the bytes of the head
-/// and the pieces that were found in it; RequestParser is their only user, and they are inline because
-/// they run once per request: an eighth of its instructions would go into calls.
+/// and the pieces that were found in it; RequestParser is their only user, and they are inline
+/// because they run once per request: an eighth of its instructions would go into calls.
 ///
 /// An Errc that says "no objection" is Errc{}.
 namespace coir::http::head_check {
@@ -118,8 +118,8 @@ private:
     }
 };
 
-/// Any field line but "Name: value" without further blanks, its value at `at`: cuts the blanks around
-/// the value off. Returns the end of the value and its blanks, or 0 where the line is none.
+/// Any field line but "Name: value" without further blanks, its value at `at`: cuts the blanks
+/// around the value off. Returns the end of the value and its blanks, or 0 where the line is none.
 [[nodiscard]] COIR_NEVER_INLINE std::uint32_t normalise_field(const char* message, std::uint32_t at,
                                                               HeaderSpan& field) noexcept {
     if (message[at - 1] != ':') {
@@ -141,9 +141,9 @@ private:
     return end;
 }
 
-/// The field lines, byte for byte: name, colon, blanks, value, blanks, CRLF, and the next one begins
-/// right there; then the empty line and `head_end`. llhttp lets folded lines and bare line feeds pass
-/// in some places and versions. Cuts the blanks behind the values off and fills `known`.
+/// The field lines, byte for byte: name, colon, blanks, value, blanks, CRLF, and the next one
+/// begins right there; then the empty line and `head_end`. llhttp lets folded lines and bare line
+/// feeds pass in some places and versions. Cuts the blanks behind the values off and fills `known`.
 [[nodiscard]] COIR_ALWAYS_INLINE bool check_fields(const char* message, std::uint32_t line,
                                                    std::size_t head_end, HeaderSpan* field,
                                                    const HeaderSpan* fields_end,
@@ -158,6 +158,9 @@ private:
         if (load<std::uint16_t>(message + at - 1) != load<std::uint16_t>(": ") ||
             field->value_begin != at + 1 || is_blank(message[end - 1])) [[unlikely]] {
             end = normalise_field(message, at, *field);
+            if (end == 0) {
+                return false;
+            }
         }
         if (load<std::uint16_t>(message + end) != line_end) {
             return false;

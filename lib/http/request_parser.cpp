@@ -6,6 +6,7 @@
 #include <array>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #include "bytes.hpp"
 #include "coir/base/assert.hpp"
@@ -85,6 +86,9 @@ struct RequestParser::Callbacks {
         RequestParser& parser = self(llhttp);
         const auto begin = static_cast<std::uint16_t>(at - parser.message_);
         if (parser.name_size_ == 0) [[unlikely]] {
+            if (parser.field_count_ == 0) {
+                return fail(parser, Errc::malformed_request);
+            }
             HeaderSpan& field = parser.fields_[parser.field_count_ - 1];
             if (field.value_size == 0) {
                 field.value_begin = begin;
@@ -116,6 +120,22 @@ struct RequestParser::Callbacks {
         return 0;
     }
 
+    // Trailers are dropped, but what is no field (in llhttp 9 at least) must not pass for one.
+    static int on_trailer_name(llhttp_t* llhttp, const char*, std::size_t size) noexcept {
+        RequestParser& parser = self(llhttp);
+        parser.name_size_ += static_cast<std::uint32_t>(size);
+        return parser.name_size_ != 0 ? 0 : fail(parser, Errc::malformed_chunk);
+    }
+    static int on_trailer_value(llhttp_t* llhttp, const char* at, std::size_t) noexcept {
+        RequestParser& parser = self(llhttp);
+        if (std::exchange(parser.name_size_, 0) != 0) {
+            return 0;
+        }
+        // Either the rest of a value that was cut off, or a folded line.
+        const bool is_rest = at == parser.message_ && parser.last_bytes_[1] != '\n';
+        return is_rest ? 0 : fail(parser, Errc::malformed_chunk);
+    }
+
     static constexpr llhttp_settings_t head_settings() noexcept {
         llhttp_settings_t settings{};
         settings.on_url = on_url;
@@ -127,6 +147,8 @@ struct RequestParser::Callbacks {
     static constexpr llhttp_settings_t body_settings() noexcept {
         llhttp_settings_t settings{};
         settings.on_body = on_body;
+        settings.on_header_field = on_trailer_name;
+        settings.on_header_value = on_trailer_value;
         settings.on_message_complete = pause;
         return settings;
     }
@@ -189,8 +211,8 @@ Result<bool> RequestParser::skip_empty_lines(std::string_view bytes) noexcept {
     return false;
 }
 
-// llhttp gives up at the first letter that no method has there. Only the byte behind the word tells a
-// method that is not supported from bytes that are no request.
+// llhttp gives up at the first letter that no method has there. Only the byte behind the word tells
+// a method that is not supported from bytes that are no request.
 Result<RequestParser::Progress> RequestParser::name_method(std::string_view bytes) noexcept {
     parsed_ = line_begin_;
     while (parsed_ < bytes.size() && syntax::is_token_char(bytes[parsed_])) {
@@ -206,8 +228,8 @@ Result<RequestParser::Progress> RequestParser::name_method(std::string_view byte
     return bytes[parsed_] == ' ' ? Errc::unsupported_method : Errc::malformed_request;
 }
 
-// Which refusal fits what llhttp stumbled over. Looks no further than `position`, so that the answer
-// is the same whether more has arrived or not.
+// Which refusal fits what llhttp stumbled over. Looks no further than `position`, so that the
+// answer is the same whether more has arrived or not.
 Errc RequestParser::explain(int llhttp_error, const char* position) const noexcept {
     if (error_ != Errc{}) {
         return error_;
@@ -229,8 +251,8 @@ Errc RequestParser::explain(int llhttp_error, const char* position) const noexce
         }
         default: break;
     }
-    // llhttp reports a bad character in the value of a field before the field itself, unless that came
-    // in several pieces.
+    // llhttp reports a bad character in the value of a field before the field itself, unless that
+    // came in several pieces.
     if (field_count_ == max_header_fields_ && name_size_ != 0 &&
         message_ + name_begin_ + name_size_ < position &&
         message_[name_begin_ + name_size_] == ':') {
@@ -248,8 +270,8 @@ Errc RequestParser::explain(int llhttp_error, const char* position) const noexce
     return Errc::malformed_request;
 }
 
-// The request line, byte for byte: llhttp lets repeated blanks, bare line feeds, other protocols and
-// HTTP/0.9 pass, each in some version.
+// The request line, byte for byte: llhttp lets repeated blanks, bare line feeds, other protocols
+// and HTTP/0.9 pass, each in some version.
 [[gnu::always_inline]] inline Errc RequestParser::check_request_line(
     RequestHead& head) const noexcept {
     const llhttp_t* const llhttp = as_llhttp(llhttp_);
@@ -283,7 +305,7 @@ Errc RequestParser::explain(int llhttp_error, const char* position) const noexce
     if (!syntax::is_authority(host)) {
         return false;
     }
-    if (host.size() <= sizeof known_host_) {
+    if (!host.empty() && host.size() <= sizeof known_host_) {
         known_host_size_ = static_cast<std::uint8_t>(host.size());
         std::memcpy(known_host_, host.data(), host.size());
     }
@@ -386,6 +408,7 @@ Result<RequestParser::Decoded> RequestParser::decode_chunks(std::span<const std:
         llhttp_resume(llhttp);
     }
     const char* const begin = reinterpret_cast<const char*>(bytes.data());
+    message_ = begin;  // where a value goes on that was cut off
     write_to_ = into;
     written_ = 0;
     const int error = llhttp_execute(llhttp, begin, bytes.size());

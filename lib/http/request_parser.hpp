@@ -14,9 +14,9 @@ namespace coir::http {
 
 /// Turns bytes into requests, as strict as RFC 9112 allows a server to be.
 ///
-/// llhttp finds the pieces; this class is the only one that knows it. What llhttp (8.1 and 9.x, which
-/// differ) lets pass is refused here: each head is checked line by line against what llhttp reported,
-/// so that both agree about where a message begins and ends, or the request is malformed.
+/// llhttp finds the pieces; this class is the only one that knows it. What llhttp (8.1 and 9.x,
+/// which differ) lets pass is refused here: each head is checked line by line against what llhttp
+/// reported, so that both agree about where a message begins and ends, or the request is malformed.
 ///
 /// While a head is arriving only offsets are kept, so the bytes may move between two calls. The
 /// outcome does not depend on how the bytes were split.
@@ -48,9 +48,9 @@ public:
     /// Begins the next message.
     void reset() noexcept;
 
-    /// Parses the head of a message. `bytes` is all of the message that has arrived: each call gives
-    /// the same bytes again and what came since. Fills `head` when it is complete; the views then
-    /// point into `bytes`.
+    /// Parses the head of a message. `bytes` is all of the message that has arrived: each call
+    /// gives the same bytes again and what came since. Fills `head` when it is complete; the views
+    /// then point into `bytes`.
     ///
     /// Errors: malformed_request, header_too_large, target_too_long, unsupported_version,
     ///         unsupported_method, unsupported_coding, expectation_failed. After an error only
@@ -58,8 +58,6 @@ public:
     [[nodiscard]] Result<Progress> parse_head(std::string_view bytes, RequestHead& head) noexcept;
     /// How many bytes the complete head took, with the empty lines before it.
     [[nodiscard]] std::size_t head_bytes() const noexcept { return parsed_; }
-    /// Whether parse_head() has been given anything of the message.
-    [[nodiscard]] bool has_begun() const noexcept { return parsed_ != 0; }
 
     /// Decodes what has arrived of a chunked body and writes it to `into`, which has room for
     /// `bytes.size()` and may begin before `bytes` in the same memory; null leaves it out. Trailers
@@ -80,7 +78,8 @@ private:
     [[nodiscard]] bool is_valid_host(std::string_view host) noexcept;
     [[nodiscard]] Errc finish_head(RequestHead& head) noexcept;
 
-    // llhttp_t, whose header stays in the source: the one at work, and one as llhttp_init() makes it.
+    // llhttp_t, whose header stays in the source: the one at work, and one as llhttp_init() makes
+    // it.
     alignas(8) std::byte llhttp_[128];
     alignas(8) std::byte pristine_[128];
 

@@ -20,8 +20,8 @@ static_assert(kFixedPart >= std::string_view("HTTP/1.1 200 \r\n").size() + kLong
                                 std::string_view("Transfer-Encoding: chunked\r\n\r\n").size() +
                                 std::string_view("18446744073709551615").size());
 
-// Writes behind itself; the room must have been made before. All inline: a response is a dozen short
-// pieces, and calls would cost more than the copies.
+// Writes behind itself; the room must have been made before. All inline: a response is a dozen
+// short pieces, and calls would cost more than the copies.
 class Pen final {
 public:
     explicit Pen(char* at) noexcept : at_(at) {}

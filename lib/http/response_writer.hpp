@@ -33,8 +33,9 @@ enum class Framing { none, length, chunked, until_close };
 void append_head(Buffer& out, const Response& response, const Context& context, Framing framing,
                  std::uint64_t length);
 
-/// The whole response. The answer to HEAD may promise a length that it has no body for. Bodies over kLargeBody are left out of `out`: the caller sends them from where
-/// they lie. True if the body has been left out so.
+/// The whole response. The answer to HEAD may promise a length that it has no body for. Bodies over
+/// kLargeBody are left out of `out`: the caller sends them from where they lie. True if the body
+/// has been left out so.
 constexpr std::size_t kLargeBody = 16 * 1024;
 [[nodiscard]] bool append_response(Buffer& out, const Response& response, const Context& context);
 

@@ -10,8 +10,9 @@
 namespace coir::http {
 namespace {
 
-// Looks at up to 24 bytes: begin, middle and end. It need not resist an attacker, for the table never
-// changes while strangers look things up in it; routes that differ in other places only share a run.
+// Looks at up to 24 bytes: begin, middle and end. It need not resist an attacker, for the table
+// never changes while strangers look things up in it; routes that differ in other places only share
+// a run.
 [[gnu::always_inline]] inline std::uint64_t hash_of(std::string_view path) noexcept {
     const char* const begin = path.data();
     const std::size_t size = path.size();
@@ -185,8 +186,8 @@ Router& Router::handle(Method method, std::string_view pattern, Handler handler)
     }
 }
 
-// The route of that pattern, which may have handlers for other methods already. Patterns that differ
-// only in the names of their parameters are refused: a route has one set of names.
+// The route of that pattern, which may have handlers for other methods already. Patterns that
+// differ only in the names of their parameters are refused: a route has one set of names.
 Router::Route& Router::route_for(std::string_view pattern) {
     std::vector<std::string> names = check_pattern(pattern);
     if (names.empty()) {

@@ -71,13 +71,20 @@ void Server::Core::serve() {
 
 void Server::Core::join_acceptors() {
     const int workers = this_worker::count();
+    std::vector<Acceptor*> acceptors;
+    {
+        const std::lock_guard lock(shared_->mutex);
+        for (const auto& acceptor : acceptors_) {
+            acceptors.push_back(acceptor.get());
+        }
+    }
     std::vector<FiberHandle<void>> fibers;
     try {
-        fibers.reserve(acceptors_.size());
-        for (const auto& acceptor : acceptors_) {
+        fibers.reserve(acceptors.size());
+        for (Acceptor* const acceptor : acceptors) {
             const int worker = static_cast<int>(fibers.size()) % workers;
             fibers.push_back(spawn({.name = "http accept", .worker = worker, .pinned = true},
-                                   [&acceptor] { acceptor->run(); }));
+                                   [acceptor] { acceptor->run(); }));
         }
     } catch (...) {
         stop(Deadline::after({}));

@@ -40,7 +40,8 @@ void ServerCore::report(const ServerError& error) const noexcept {
 }
 
 void OpenConnection::leave() noexcept {
-    // seq_cst with serve(), which sets closing before it looks at `open`: one of the two sees the other.
+    // seq_cst with serve(), which sets closing before it looks at `open`: one of the two sees the
+    // other.
     if (core_->open.fetch_sub(1, std::memory_order_seq_cst) == 1 &&
         core_->connections.is_closing()) {
         const std::lock_guard lock(core_->mutex);

@@ -12,8 +12,8 @@
 
 namespace coir::http {
 
-/// The way out to one client, while an exchange is lent to its connection: responses are collected in
-/// `out` and leave together.
+/// The way out to one client, while an exchange is lent to its connection: responses are collected
+/// in `out` and leave together.
 class Wire final {
 public:
     explicit Wire(const ServerOptions& options) : options_(options) {}
@@ -32,8 +32,8 @@ public:
     [[nodiscard]] Result<void> flush_with(std::span<const std::byte> data,
                                           std::span<const std::byte> tail,
                                           Deadline deadline) noexcept;
-    /// Before each read and write: lets others run now and then. A peer that sends or reads as fast as
-    /// this fiber works would keep its worker else, for nothing ever has to be waited for.
+    /// Before each read and write: lets others run now and then. A peer that sends or reads as fast
+    /// as this fiber works would keep its worker else, for nothing ever has to be waited for.
     void give_way() noexcept;
     [[nodiscard]] bool is_over_limit() const noexcept {
         return out.size() >= options_.max_output_bytes;

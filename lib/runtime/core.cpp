@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <new>
+#include <thread>
+
+#include "coir/base/assert.hpp"
 
 namespace coir::detail {
 
@@ -42,14 +45,19 @@ void RuntimeCore::stop() {
     if (stopped_) {
         return;
     }
-    closed_.store(true, std::memory_order_seq_cst);    // pairs with count_foreign_spawn()
-    stopping_.store(true, std::memory_order_seq_cst);  // pairs with tell_stop()
+    Worker* const here = Worker::current();
+    COIR_CHECK(here == nullptr || &here->core() != this);  // it would wait for itself
+    closed_.store(true, std::memory_order_seq_cst);        // pairs with count_foreign_spawn()
+    stopping_.store(true, std::memory_order_seq_cst);      // pairs with tell_stop()
     for (;;) {
         const std::uint32_t seen = finish_signal_.load(std::memory_order_acquire);
         if (all_finished()) {
             break;
         }
         finish_signal_.wait(seen, std::memory_order_acquire);
+    }
+    while (wakers_.load(std::memory_order_seq_cst) != 0) {
+        std::this_thread::yield();  // the last few instructions of a call
     }
     stopped_ = true;
     for (const auto& worker : workers_) {
@@ -105,6 +113,7 @@ void RuntimeCore::tell_stop() noexcept {
 }
 
 void RuntimeCore::inject(boost::fibers::context& context) noexcept {
+    const WakerGuard guard(*this);
     happens_before(&context);
     injected_.push(context);
     // If nobody sleeps, everybody is about to look: at the next poll, or before sleeping.

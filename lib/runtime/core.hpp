@@ -53,6 +53,8 @@ public:
     }
 
 private:
+    friend class WakerGuard;
+
     void tell_stop() noexcept;
     [[nodiscard]] bool all_finished() const noexcept;
     [[nodiscard]] StackSlabs& slabs_of(std::size_t bytes);
@@ -72,7 +74,25 @@ private:
     std::atomic<bool> closed_{false};    // no more spawns from outside
     std::atomic<bool> stopping_{false};  // finishing fibers tell stop()
     std::atomic<std::uint32_t> finish_signal_{0};
+    // Calls that make a fiber ready from outside its worker. The fiber can end, and the last one with
+    // it, before such a call is done with the workers.
+    std::atomic<std::uint32_t> wakers_{0};
     bool stopped_ = false;
+};
+
+/// Keeps stop() from ending the workers while a fiber is being made ready from another thread.
+/// Requires: the fiber has not been made ready yet, so its runtime is alive.
+class WakerGuard final {
+public:
+    explicit WakerGuard(RuntimeCore& core) noexcept : core_(core) {
+        core_.wakers_.fetch_add(1, std::memory_order_seq_cst);
+    }
+    ~WakerGuard() { core_.wakers_.fetch_sub(1, std::memory_order_seq_cst); }
+    WakerGuard(const WakerGuard&) = delete;
+    WakerGuard& operator=(const WakerGuard&) = delete;
+
+private:
+    RuntimeCore& core_;
 };
 
 }  // namespace coir::detail

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "runtime/deadline_wheel.hpp"
+#include "runtime/spin_lock.hpp"
 #include "runtime/waiter.hpp"
 
 namespace coir::detail {
@@ -30,7 +31,7 @@ public:
     // `moving` by a fiber that is about to wait.
     std::atomic<std::uint64_t> poller{0};
     std::atomic<std::uint32_t> interest{0};
-    std::atomic_flag moving;
+    SpinLock moving;
     int epoll_fd = -1;  // of that poller; under `moving`
     // Waits in a row on another worker than the one that polls.
     std::atomic<std::uint8_t> waits_abroad{0};

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <ctime>
 #include <limits>
+#include <mutex>
 
 #include "coir/base/assert.hpp"
 #include "coir/base/syscall.hpp"
@@ -145,11 +146,8 @@ Result<void> Poller::watch(int fd, IoState& state, IoState::Direction direction,
         return {};
     }
     // The other direction's fiber may come here at the same time, from another thread.
-    while (state.moving.test_and_set(std::memory_order_acquire)) {
-    }
-    const Result<void> registered = register_here(fd, state, direction, again, moved);
-    state.moving.clear(std::memory_order_release);
-    return registered;
+    const std::lock_guard lock(state.moving);
+    return register_here(fd, state, direction, again, moved);
 }
 
 Result<void> Poller::register_here(int fd, IoState& state, IoState::Direction direction, bool again,

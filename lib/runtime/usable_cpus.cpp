@@ -74,7 +74,7 @@ std::optional<std::size_t> cgroup_cpus() {
         for (;;) {
             if (controllers.empty()) {
                 consider(read_cpu_max("/sys/fs/cgroup" + path + "/cpu.max"));
-            } else if (controllers.find("cpu") != std::string::npos) {
+            } else if ((',' + controllers + ',').find(",cpu,") != std::string::npos) {
                 consider(read_cfs("/sys/fs/cgroup/cpu" + path));
             }
             if (path.empty() || path == "/") {

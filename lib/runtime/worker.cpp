@@ -54,8 +54,13 @@ void Worker::run() noexcept {
     announce_thread(equip(*main, main_control_).switch_state);
     boost::fibers::use_scheduling_algorithm<Installed>(*this);
     core_.await_all_workers();
-    while (!stop_requested_.load(std::memory_order_acquire)) {
-        main->suspend();
+    if (!abandoned_.load(std::memory_order_acquire)) {
+        do {
+            main->suspend();  // always, because request_stop() resumes it
+        } while (!stop_requested_.load(std::memory_order_acquire));
+        while (!released_.load(std::memory_order_acquire)) {
+            std::this_thread::yield();
+        }
     }
     scheduler_->finish();
     // Boost's scheduler of this thread ends with it.
@@ -76,9 +81,11 @@ void Worker::equip_dispatcher(boost::fibers::context& dispatcher) noexcept {
 void Worker::request_stop() noexcept {
     stop_requested_.store(true, std::memory_order_release);
     inject(scheduler_->main_context());
+    released_.store(true, std::memory_order_release);
 }
 
 void Worker::inject(boost::fibers::context& context) noexcept {
+    const WakerGuard guard(core_);
     happens_before(&context);
     scheduler_->boost_scheduler().schedule_from_remote(&context);
 }
@@ -90,6 +97,7 @@ void Worker::make_ready(FiberControl& fiber) noexcept {
     if (here != nullptr && last == &here->scheduler_->boost_scheduler()) {
         here->scheduler_->push(context);
     } else if (fiber.pinned) {
+        const WakerGuard guard(*fiber.core);
         happens_before(&context);
         last->schedule_from_remote(&context);
     } else {

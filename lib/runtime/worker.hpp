@@ -29,7 +29,7 @@ public:
 
     void start();
     /// Lets the thread end as soon as all workers have been awaited. Instead of request_stop().
-    void abandon() noexcept { stop_requested_.store(true, std::memory_order_release); }
+    void abandon() noexcept { abandoned_.store(true, std::memory_order_release); }
     /// Lets the thread end. Requires: no fiber of the runtime is alive. Threads: any.
     void request_stop() noexcept;
     void join() noexcept { thread_.join(); }
@@ -90,7 +90,10 @@ private:
     alignas(FiberControl) std::byte main_control_[sizeof(FiberControl)];
     alignas(FiberControl) std::byte dispatcher_control_[sizeof(FiberControl)];
     std::uint64_t last_fiber_id_ = 0;
+    std::atomic<bool> abandoned_{false};
     std::atomic<bool> stop_requested_{false};
+    // Whether request_stop() has left Boost's scheduler, which ends with the thread.
+    std::atomic<bool> released_{false};
     std::thread thread_;
 };
 

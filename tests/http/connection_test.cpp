@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <new>
 #include <stdexcept>
@@ -187,12 +188,13 @@ TEST(Connection, SendsLargeBodiesWithoutACopyAndInOrder) {
 }
 
 TEST(Connection, AHandlerThatThrowsMakesA500) {
-    std::string path;
+    std::atomic<int> reports = 0;
     ServerOptions options;
-    options.on_error = [&path](const ServerError& error) {
+    options.on_error = [&reports](const ServerError& error) {
         EXPECT_EQ(error.where, ServerError::Where::handler);
         EXPECT_NE(error.exception, nullptr);
-        path = error.path;
+        EXPECT_EQ(error.path, "/throw");
+        ++reports;
         throw 1;  // a hook that fails does no harm
     };
     Router routes = sample_router();
@@ -208,7 +210,7 @@ TEST(Connection, AHandlerThatThrowsMakesA500) {
     EXPECT_EQ(reply.status, 500);
     EXPECT_TRUE(reply.says_close());
     client.expect_end();
-    EXPECT_EQ(path, "/throw");
+    EXPECT_EQ(reports, 1);
 }
 
 TEST(Connection, AHandlerThatThrowsInTheMiddleOfABodyAbortsTheConnection) {

@@ -36,8 +36,9 @@ std::string name_of(std::error_code error) {
                                                : error.message();
 }
 
-/// Reads requests the way a connection does, from pieces that arrive one after the other. Each piece
-/// goes to a block of memory of its exact size, so that a sanitizer sees a read past what has come.
+/// Reads requests the way a connection does, from pieces that arrive one after the other. Each
+/// piece goes to a block of memory of its exact size, so that a sanitizer sees a read past what has
+/// come.
 class Reader final {
 public:
     explicit Reader(bool wants_headers) : wants_headers_(wants_headers) {}

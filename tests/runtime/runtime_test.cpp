@@ -114,6 +114,27 @@ TEST(Spawn, JoinRethrowsOnTheJoiningFiber) {
     });
 }
 
+// The callable used to be destroyed after join() had returned, in the joiner's dead frame.
+TEST(Spawn, JoinReturnsAfterTheCallableHasBeenDestroyed) {
+    Runtime runtime({.workers = 2});
+    for (int round = 0; round != 20; ++round) {
+        std::atomic<bool> destroyed{false};
+        auto guard = std::shared_ptr<void>(nullptr, [&](void*) {
+            std::this_thread::sleep_for(2ms);
+            destroyed = true;
+        });
+        runtime.spawn([guard = std::move(guard)] {}).join();
+        EXPECT_TRUE(destroyed);
+    }
+}
+
+// A worker that saw the request to stop early freed its scheduler under the stopping thread.
+TEST(Runtime, CanBeStoppedRightAfterItHasStarted) {
+    for (int round = 0; round != 300; ++round) {
+        Runtime runtime({.workers = 2});
+    }
+}
+
 TEST(Spawn, HandleJoinsInItsDestructor) {
     Runtime runtime({.workers = 2});
     runtime.run([] {

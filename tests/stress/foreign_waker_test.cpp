@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -57,14 +58,22 @@ TEST(ForeignWaker, MayOutliveTheRuntimeWhoseFiberItGivesTheMutex) {
     test::SmallRandom random(test::make_seed(), 0);
     for (int round = 0; round != kRounds; ++round) {
         auto mutex = std::make_shared<Mutex>();
-        mutex->lock();
-        std::thread holder;
+        auto is_held = std::make_shared<std::atomic<bool>>(false);
+        auto may_go = std::make_shared<std::atomic<bool>>(false);
+        std::thread holder([=] {
+            const std::lock_guard lock(*mutex);
+            *is_held = true;
+            may_go->wait(false);
+        });
+        while (!*is_held) {
+            std::this_thread::yield();
+        }
         {
             Runtime runtime({.workers = 1});
             auto waiter = runtime.spawn([mutex] { const std::lock_guard lock(*mutex); });
             spin(random);
-            mutex->unlock();
-            holder = std::thread([mutex] { const std::lock_guard lock(*mutex); });
+            *may_go = true;
+            may_go->notify_one();
             waiter.join();
         }
         holder.join();

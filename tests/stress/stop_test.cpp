@@ -45,5 +45,13 @@ TEST(RuntimeStop, EndsWhileThreadsAreStillSpawning) {
     }
 }
 
+TEST(RuntimeStop, MayComeBeforeTheWorkersHaveFallenAsleep) {
+    // A worker that sees the request by itself ends, and Boost's scheduler with it, while stop() may
+    // still be waking that scheduler.
+    for (int round = 0; round != 1000; ++round) {
+        Runtime runtime({.workers = 3});
+    }
+}
+
 }  // namespace
 }  // namespace coir

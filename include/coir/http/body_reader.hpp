@@ -17,8 +17,9 @@ class BodySource;
 /// The body of one request, piece by piece or whole.
 ///
 /// Nothing is read from the socket until a handler asks. What a handler leaves unread is drained
-/// within a limit, or the connection closes. A handler that returns without a response after an error
-/// from here need not make one: the engine then answers with the status that fits (413, 400, 408).
+/// within a limit, or the connection closes. A handler that returns without a response after an
+/// error from here need not make one: the engine then answers with the status that fits (413, 400,
+/// 408).
 class BodyReader final {
 public:
     /// A request without a body.

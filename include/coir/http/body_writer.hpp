@@ -15,8 +15,9 @@ class BodySink;
 ///
 /// The first write sends the head and decides the framing: exact if the response has a
 /// content_length(), else chunked, and for an HTTP/1.0 client until the connection closes. Small
-/// writes are collected in the connection's buffer; flush() sends what has been collected. The end of
-/// the handler ends the body; if fewer bytes were written than promised, the connection is aborted.
+/// writes are collected in the connection's buffer; flush() sends what has been collected. The end
+/// of the handler ends the body; if fewer bytes were written than promised, the connection is
+/// aborted.
 class BodyWriter final {
 public:
     explicit BodyWriter(BodySink& sink) noexcept : sink_(&sink) {}
@@ -25,9 +26,9 @@ public:
     ///
     /// Suspends: while the buffer and the socket are full, until `deadline` or the server's
     ///           write_timeout.
-    /// Errors:   timed_out, broken_pipe, connection_reset: the connection is closed after the handler
-    ///           and later writes fail at once. body_length_mismatch: more than content_length(),
-    ///           nothing of `data` is sent.
+    /// Errors:   timed_out, broken_pipe, connection_reset: the connection is closed after the
+    ///           handler and later writes fail at once. body_length_mismatch: more than
+    ///           content_length(), nothing of `data` is sent.
     /// Cost:     data over 16 KiB is not copied.
     [[nodiscard]] Result<void> write(std::span<const std::byte> data, Deadline deadline);
     [[nodiscard]] Result<void> write(std::string_view text, Deadline deadline);

@@ -16,7 +16,8 @@ struct Header {
     std::string_view value;  // without the blanks around it
 };
 
-/// Where one header field lies, counted from the beginning of its message: a head has at most 64 KiB.
+/// Where one header field lies, counted from the beginning of its message: a head has at most 64
+/// KiB.
 struct HeaderSpan {
     std::uint16_t name_begin;
     std::uint16_t name_size;

@@ -69,6 +69,8 @@ public:
         touched_ = true;
         return *this;
     }
+    template <std::same_as<std::string> S>
+    Response& body_static(S&& text) = delete;  // a temporary is gone before it is sent
 
     /// Promises that write() will be given exactly so many bytes. Before the first write().
     Response& content_length(std::uint64_t bytes) noexcept {

@@ -22,10 +22,10 @@ using Handler = std::function<void(Request&, Response&)>;
 
 /// Finds the handler for a method and a path.
 ///
-/// A pattern is a path, "/users/me", or one with parameters, "/users/{id}/posts": a parameter stands
-/// for one whole segment that is not empty. Where both fit, a literal segment beats a parameter, the
-/// leftmost difference decides, and a path is compared as it came, without decoding. A handler for
-/// GET answers HEAD as well, unless HEAD has its own.
+/// A pattern is a path, "/users/me", or one with parameters, "/users/{id}/posts": a parameter
+/// stands for one whole segment that is not empty. Where both fit, a literal segment beats a
+/// parameter, the leftmost difference decides, and a path is compared as it came, without decoding.
+/// A handler for GET answers HEAD as well, unless HEAD has its own.
 ///
 /// Filled at start-up by one thread, then only read, by any number of them.
 class Router final {

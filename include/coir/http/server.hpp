@@ -33,8 +33,8 @@ struct ServerError {
 
 /// Every limit has a default that a server on the open Internet can live with.
 struct ServerOptions {
-    /// Request line and header fields together, else 431. What browsers and proxies keep to; a request
-    /// that is still arriving holds so much memory. 65,000 at most.
+    /// Request line and header fields together, else 431. What browsers and proxies keep to; a
+    /// request that is still arriving holds so much memory. 65,000 at most.
     std::size_t max_header_bytes = 16 * 1024;
     /// Header fields, else 431. Browsers send some 20, proxies add a few.
     std::size_t max_header_fields = 64;
@@ -45,13 +45,14 @@ struct ServerOptions {
     /// Of a body that the handler left unread: read so much to keep the connection, else close it.
     /// Go's net/http has the same figure.
     std::size_t max_drained_bytes = 256 * 1024;
-    /// Responses to pipelined requests are collected up to here before they are written. A client that
-    /// does not read is waited for, and costs no more than this and one response.
+    /// Responses to pipelined requests are collected up to here before they are written. A client
+    /// that does not read is waited for, and costs no more than this and one response.
     std::size_t max_output_bytes = 64 * 1024;
     /// Open connections; further ones get 503 and are closed. The descriptor limit may be lower.
     std::size_t max_connections = 100'000;
 
-    /// An idle keep-alive connection is closed after this. Longer than the usual proxies in front (60 s).
+    /// An idle keep-alive connection is closed after this. Longer than the usual proxies in front
+    /// (60 s).
     std::chrono::milliseconds idle_timeout{75'000};
     /// From the first byte of a head to its last, never renewed: a client cannot drip.
     std::chrono::milliseconds header_timeout{10'000};
@@ -59,10 +60,11 @@ struct ServerOptions {
     std::chrono::milliseconds body_timeout{30'000};
     /// For a write to make room, plus the time that its size takes at the slowest rate.
     std::chrono::milliseconds write_timeout{30'000};
-    /// Peers below this rate run into the two timeouts above. A bad mobile link has ten times as much.
+    /// Peers below this rate run into the two timeouts above. A bad mobile link has ten times as
+    /// much.
     std::size_t slowest_bytes_per_second = 1024;
-    /// After a refused request: how long to read on and drop what comes, so that the reset that closing
-    /// a socket with unread bytes causes does not destroy the reply on its way.
+    /// After a refused request: how long to read on and drop what comes, so that the reset that
+    /// closing a socket with unread bytes causes does not destroy the reply on its way.
     std::chrono::milliseconds linger_timeout{2'000};
 
     /// Connections that the kernel holds for each worker until they are accepted.
@@ -107,8 +109,8 @@ public:
     Server& operator=(const Server&) = delete;
 
     /// Opens the port; clients can connect from now on, and wait for serve(). May be called several
-    /// times, for several addresses. Returns the address with the port that the kernel has chosen for
-    /// port 0.
+    /// times, for several addresses. Returns the address with the port that the kernel has chosen
+    /// for port 0.
     ///
     /// Errors: address_in_use, also where the port is shared by SO_REUSEPORT, permission_denied,
     ///         not_a_fiber outside a runtime.
@@ -122,8 +124,9 @@ public:
     void serve();
 
     /// Stops accepting, serves what is in the accept queues, closes idle connections at once, lets
-    /// begun requests be answered with `Connection: close`, and cuts what is left at `deadline`. Does
-    /// not wait: serve() returns when all is done. A later call can only move the deadline forward.
+    /// begun requests be answered with `Connection: close`, and cuts what is left at `deadline`.
+    /// Does not wait: serve() returns when all is done. A later call can only move the deadline
+    /// forward.
     /// Threads: any, while *this lives.
     void stop(Deadline deadline) noexcept;
 

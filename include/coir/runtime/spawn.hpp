@@ -40,7 +40,7 @@ public:
     [[nodiscard]] bool is_complete() const noexcept;
 
 private:
-    // 0: pending, 1: complete, else the Waiter of the fiber that waits.
+    // A slot; see lib/runtime/waiter.hpp. Closed when complete.
     std::atomic<std::uintptr_t> waiter_{0};
     // 0: pending, 1: complete. Threads wait here.
     std::atomic<std::uint32_t> done_{0};
@@ -175,7 +175,8 @@ public:
     }
     ~FiberHandle() { join_and_drop(); }
 
-    /// Waits for the fiber; returns its value or rethrows its exception.
+    /// Waits for the fiber; returns its value or rethrows its exception. Its callable has been
+    /// destroyed then.
     /// Suspends: until the fiber has ended. A plain thread blocks.
     /// Requires: joinable().
     T join() {
@@ -216,8 +217,10 @@ auto detail_make_handle(detail::RuntimeCore* core, const SpawnOptions& options, 
     auto* state = new detail::JoinState<T>;
     try {
         detail::start_fiber(core, options, site,
-                            [state, function = std::forward<F>(function)]() mutable noexcept {
-                                state->run(function);
+                            [state, function = std::optional<std::decay_t<F>>(
+                                        std::forward<F>(function))]() mutable noexcept {
+                                state->run(*function);
+                                function.reset();  // join() promises that nothing of it is left
                                 state->finish();
                             });
     } catch (...) {
