@@ -408,7 +408,7 @@ Result<RequestParser::Decoded> RequestParser::decode_chunks(std::span<const std:
         llhttp_resume(llhttp);
     }
     const char* const begin = reinterpret_cast<const char*>(bytes.data());
-    message_ = begin;  // where a value goes on that was cut off
+    message_ = begin;
     write_to_ = into;
     written_ = 0;
     const int error = llhttp_execute(llhttp, begin, bytes.size());

@@ -1,12 +1,25 @@
 #include "coir/sync/condition_variable.hpp"
 
 #include <boost/fiber/condition_variable.hpp>
+#include <chrono>
 #include <new>
+#include <thread>
+
+#include "coir/runtime/this_fiber.hpp"
 
 namespace coir {
 namespace {
 
 using Native = boost::fibers::condition_variable_any;
+
+constexpr std::chrono::microseconds kRetryInterval{500};
+
+/// A plain thread looks again and again: see Mutex::lock().
+void look_away(std::unique_lock<Mutex>& lock) {
+    lock.unlock();
+    std::this_thread::sleep_for(kRetryInterval);
+    lock.lock();
+}
 
 Native& native(std::byte* storage) noexcept {
     return *std::launder(reinterpret_cast<Native*>(storage));
@@ -24,6 +37,10 @@ ConditionVariable::~ConditionVariable() {
 }
 
 void ConditionVariable::wait(std::unique_lock<Mutex>& lock) {
+    if (this_worker::index() < 0) {
+        look_away(lock);
+        return;
+    }
     native(storage_).wait(lock);
 }
 
@@ -31,6 +48,10 @@ bool ConditionVariable::wait_until(std::unique_lock<Mutex>& lock, Deadline deadl
     if (deadline.is_never()) {
         wait(lock);
         return true;
+    }
+    if (this_worker::index() < 0) {
+        look_away(lock);
+        return !deadline.has_passed(Deadline::Clock::now());
     }
     return native(storage_).wait_until(lock, deadline.time_point()) ==
            boost::fibers::cv_status::no_timeout;

@@ -1,14 +1,19 @@
 #include "coir/sync/mutex.hpp"
 
 #include <boost/fiber/mutex.hpp>
+#include <chrono>
 #include <new>
+#include <thread>
 
 #include "coir/runtime/annotate.hpp"
+#include "coir/runtime/this_fiber.hpp"
 
 namespace coir {
 namespace {
 
 using Native = boost::fibers::mutex;
+
+constexpr std::chrono::microseconds kRetryInterval{100};
 
 Native& native(std::byte* storage) noexcept {
     return *std::launder(reinterpret_cast<Native*>(storage));
@@ -26,7 +31,15 @@ Mutex::~Mutex() {
 }
 
 void Mutex::lock() {
-    native(storage_).lock();
+    if (this_worker::index() >= 0) {
+        native(storage_).lock();
+    } else {
+        // Boost would give the thread a scheduler, and whoever unlocks could still be in it when the
+        // thread has ended. A plain thread does not wait there, it tries again.
+        while (!native(storage_).try_lock()) {
+            std::this_thread::sleep_for(kRetryInterval);
+        }
+    }
     detail::happens_after(this);
 }
 

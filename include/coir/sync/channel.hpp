@@ -18,7 +18,7 @@ namespace coir {
 /// A bounded queue between fibers: many senders, many receivers, first in, first out.
 ///
 /// After close() nothing more goes in, and what is in can still be received.
-/// Threads: fibers of any runtime, and plain threads, which block.
+/// Threads: fibers of any runtime, and plain threads, which look again every 500 µs.
 template <typename T>
 class Channel final {
 public:

@@ -10,7 +10,7 @@ namespace coir {
 
 /// A condition variable for fibers, with coir::Mutex.
 ///
-/// Threads: fibers of any runtime, and plain threads, which block.
+/// Threads: fibers of any runtime. A plain thread can wait as well: it looks again every 500 µs.
 class ConditionVariable final {
 public:
     ConditionVariable() noexcept;

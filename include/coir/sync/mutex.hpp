@@ -8,7 +8,8 @@ namespace coir {
 ///
 /// Meets BasicLockable and Lockable, so std::lock_guard and std::unique_lock work. Unlike std::mutex
 /// it may be held across a suspension. First come, first served is not promised.
-/// Threads: fibers of any runtime, and plain threads, which block.
+/// Threads: fibers of any runtime. A plain thread can use it as well, but it tries again every 100 µs
+/// instead of being woken.
 /// Cost:    uncontended two locked instructions, no system call, no allocation.
 class Mutex final {
 public:
