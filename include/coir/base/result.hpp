@@ -68,13 +68,14 @@ public:
     }
 
 private:
-    T* checked() noexcept {
-        COIR_ASSERT(has_value());
-        return std::get_if<0>(&content_);
-    }
+    T* checked() noexcept { return const_cast<T*>(std::as_const(*this).checked()); }
     const T* checked() const noexcept {
-        COIR_ASSERT(has_value());
-        return std::get_if<0>(&content_);
+        const T* const value = std::get_if<0>(&content_);
+        COIR_ASSERT(value != nullptr);
+        if (value == nullptr) {
+            __builtin_unreachable();  // or the optimiser warns users of a null pointer
+        }
+        return value;
     }
     void throw_unless_value() const {
         if (!has_value()) {
