@@ -20,8 +20,9 @@ constexpr std::uint32_t kPollPicks = 61;
 constexpr std::size_t kSurplusNow = 8;
 // ...and fewer if they have waited this long: less than a thief needs to wake and warm its caches.
 constexpr auto kSurplusPatience = 50us;
-// A watcher sleeps this long, so a worker that hangs on one fiber is noticed within twice the time.
-constexpr auto kWatchInterval = 2ms;
+// How long a worker may be on one fiber before others look after it; it is noticed within twice the
+// time. (Who is only preempted by the kernel for so long is looked after as well.)
+constexpr auto kWatchInterval = 1500us;
 // Rounds without any activity before a watcher goes to sleep for good.
 constexpr int kQuietRounds = 5;
 constexpr std::size_t kStealBatch = 64;
@@ -93,6 +94,9 @@ context* Scheduler::next() noexcept {
             return take_dispatcher();
         }
         (void)poll(Clock::time_point::min());
+        if (!alone_) {
+            watch_neighbours();
+        }
     }
     context* const ready = take_ready();
     if (ready == nullptr) {
@@ -100,7 +104,9 @@ context* Scheduler::next() noexcept {
     }
     Worker::count(runs_);
     if (!alone_) {
-        at_work_.store(true, std::memory_order_relaxed);
+        if (!at_work_.load(std::memory_order_relaxed)) {
+            begin_work();
+        }
         share_surplus();
     }
     return ready;
@@ -295,6 +301,10 @@ void Scheduler::suspend_until(const Clock::time_point& until) noexcept {
     if (find_surplus()) {
         return;
     }
+    watch_if_due();
+    if (has_ready_fibers()) {
+        return;
+    }
     if (looks_pay_ >= 0) {
         const bool paid = poll(Clock::time_point::min());
         looks_pay_ = std::clamp(looks_pay_ + (paid ? 1 : -1), -2, 1);
@@ -312,9 +322,9 @@ void Scheduler::sleep(Clock::time_point until) noexcept {
     if (quiet_rounds_ >= kQuietRounds && others_are_at_work()) {
         quiet_rounds_ = 0;  // pairs with replace_watchers(): one of the two sees the other
     }
-    watching_ = quiet_rounds_ < kQuietRounds && idle_.become_watcher();
-    if (watching_) {
-        until = std::min(until, Clock::now() + kWatchInterval);
+    const bool watching = quiet_rounds_ < kQuietRounds && idle_.become_watcher();
+    if (watching) {
+        until = std::min(until, last_watch_ + kWatchInterval);
     }
     State awake = State::running;
     bool woken = false;
@@ -326,31 +336,27 @@ void Scheduler::sleep(Clock::time_point until) noexcept {
     }
     const State before = state_.exchange(State::running, std::memory_order_seq_cst);
     const bool claimed = idle_.leave_sleep(worker_.index());
-    if (watching_) {
+    if (watching) {
         idle_.resign_watcher();
     }
     if (claimed) {
-        quiet_rounds_ = 0;
         if (ready_.empty()) {
             (void)search();
         }
         idle_.end_search();
     }
-    if (woken || before == State::notified) {
-        quiet_rounds_ = 0;
-    }
     if (woken) {
         looks_pay_ = std::min(looks_pay_ + 1, 1);
-    } else if (watching_ && !claimed) {
-        quiet_rounds_ = watch() ? 0 : quiet_rounds_ + 1;
     }
-    // Going to work: somebody must watch. Not if this worker was only woken to watch itself.
-    const bool told = before == State::notified && !claimed;  // something in Boost's remote queue
-    if (woken || told || !ready_.empty() || !pinned_.empty()) {
-        at_work_.store(true, std::memory_order_seq_cst);  // before the look for watchers
-        if (const int sleeper = idle_.replace_watchers(worker_.index()); sleeper >= 0) {
-            wake_worker(sleeper);
-        }
+    if (woken || claimed || before == State::notified) {
+        quiet_rounds_ = 0;
+    }
+}
+
+void Scheduler::begin_work() noexcept {
+    at_work_.store(true, std::memory_order_seq_cst);  // before the look for watchers
+    if (const int sleeper = idle_.replace_watchers(worker_.index()); sleeper >= 0) {
+        wake_worker(sleeper);
     }
 }
 
@@ -363,33 +369,54 @@ bool Scheduler::others_are_at_work() const noexcept {
     return false;
 }
 
-bool Scheduler::watch() noexcept {
+void Scheduler::watch_if_due() noexcept {
+    const auto now = Clock::now();
+    if (now - last_watch_ < kWatchInterval) {
+        return;
+    }
+    last_watch_ = now;
     bool active = false;
     for (std::size_t i = 0; i != runs_seen_.size(); ++i) {
-        if (i == worker_.index()) {
-            continue;
-        }
-        Worker& other = worker_.core().worker(i);
-        Scheduler& scheduler = other.scheduler();
-        const std::uint64_t runs = scheduler.runs();
-        const bool moved_on = std::exchange(runs_seen_[i], runs) != runs;
         // A watcher that only looks around is not at work, or watchers would keep each other awake.
-        active = active || moved_on || scheduler.is_at_work();
-        if (moved_on || !scheduler.is_at_work()) {
-            continue;
-        }
-        // It has been on one fiber since the last look: serve what is ready there.
-        ReadyList& ready = worker_.ready_list();
-        ready.clear();
-        other.poller().look(ready);
-        for (Waiter* waiter : ready.waiters()) {
-            wake(*waiter, WakeReason::ready);
-            Worker::count(steals_);
-        }
-        other.deadlines()->expire(Clock::now());
-        (void)rob(i);
+        active = (i != worker_.index() && watch(i) != Seen::idle) || active;
     }
-    return active;
+    quiet_rounds_ = active ? 0 : quiet_rounds_ + 1;
+}
+
+void Scheduler::watch_neighbours() noexcept {
+    // By the coarse clock, which has been read, and one neighbour only, unless that one hangs: all
+    // workers may be at this.
+    if (last_poll_ - last_watch_ < kWatchInterval) {
+        return;
+    }
+    last_watch_ = last_poll_;
+    const std::size_t workers = runs_seen_.size();
+    for (std::size_t next = (worker_.index() + 1) % workers;
+         next != worker_.index() && watch(next) == Seen::hangs; next = (next + 1) % workers) {
+    }
+}
+
+Scheduler::Seen Scheduler::watch(std::size_t worker) noexcept {
+    Worker& other = worker_.core().worker(worker);
+    Scheduler& scheduler = other.scheduler();
+    const std::uint64_t runs = scheduler.runs();
+    if (std::exchange(runs_seen_[worker], runs) != runs) {
+        return Seen::moves_on;
+    }
+    if (!scheduler.is_at_work()) {
+        return Seen::idle;
+    }
+    // It has been on one fiber since the last look: serve what is ready there.
+    ReadyList& ready = worker_.ready_list();
+    ready.clear();
+    other.poller().look(ready);
+    for (Waiter* waiter : ready.waiters()) {
+        wake(*waiter, WakeReason::ready);
+        Worker::count(steals_);
+    }
+    other.deadlines()->expire(Clock::now());
+    (void)rob(worker);
+    return Seen::hangs;
 }
 
 }  // namespace coir::detail

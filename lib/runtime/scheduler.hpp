@@ -56,7 +56,6 @@ public:
     [[nodiscard]] std::size_t steal(boost::fibers::context** into, std::size_t capacity) noexcept {
         return ready_.steal(into, capacity);
     }
-    [[nodiscard]] bool has_surplus() const noexcept { return !ready_.empty(); }
     /// Whether it has run a fiber since it last went to sleep.
     [[nodiscard]] bool is_at_work() const noexcept {
         return at_work_.load(std::memory_order_seq_cst);
@@ -92,7 +91,11 @@ private:
     bool find_surplus() noexcept;
     void sleep(Clock::time_point until) noexcept;
     [[nodiscard]] bool others_are_at_work() const noexcept;
-    [[nodiscard]] bool watch() noexcept;
+    void begin_work() noexcept;
+    void watch_if_due() noexcept;
+    void watch_neighbours() noexcept;
+    enum class Seen { idle, moves_on, hangs };
+    [[nodiscard]] Seen watch(std::size_t worker) noexcept;
 
     Worker& worker_;
     IdleWorkers& idle_;
@@ -118,7 +121,7 @@ private:
     // Two-bit predictor: whether to look before sleeping pays.
     int looks_pay_ = 0;
     int quiet_rounds_ = 0;
-    bool watching_ = false;
+    Clock::time_point last_watch_{};
     std::vector<std::uint64_t> runs_seen_;  // of each worker, at the last watch()
 
     // running: at work. notified: somebody left something, look before sleeping. sleeping: in
