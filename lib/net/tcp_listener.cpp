@@ -3,6 +3,8 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
+#include <cerrno>
+
 #include "coir/base/syscall.hpp"
 
 namespace coir::net {
@@ -12,7 +14,10 @@ namespace {
 bool is_about_one_connection(std::error_code error) noexcept {
     return error == std::errc::connection_aborted || error == std::errc::protocol_error ||
            error == std::errc::network_down || error == std::errc::no_protocol_option ||
-           error == std::errc::host_unreachable || error == std::errc::network_unreachable;
+           error == std::errc::host_unreachable || error == std::errc::network_unreachable ||
+           error == std::errc::operation_not_supported ||
+           (error.category() == std::system_category() &&
+            (error.value() == EHOSTDOWN || error.value() == ENONET));
 }
 
 }  // namespace
@@ -75,10 +80,6 @@ Result<TcpStream> TcpListener::accept(Deadline deadline) noexcept {
             return waited.error();
         }
     }
-}
-
-Result<void> TcpListener::wait_acceptable(Deadline deadline) noexcept {
-    return source_.wait_readable(deadline);
 }
 
 void TcpListener::close() noexcept {

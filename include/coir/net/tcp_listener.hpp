@@ -34,8 +34,6 @@ public:
     [[nodiscard]] Result<TcpStream> accept(Deadline deadline) noexcept;
     /// A connection that is waiting already; resource_unavailable_try_again if there is none.
     [[nodiscard]] Result<TcpStream> try_accept() noexcept;
-    /// Suspends: until a connection has come, and leaves it in the queue.
-    [[nodiscard]] Result<void> wait_acceptable(Deadline deadline) noexcept;
 
     /// Refuses new connections, resets the queued ones and wakes accept() with operation_canceled.
     /// Threads: any, while *this lives.
