@@ -2,14 +2,26 @@
 
 #include <algorithm>
 #include <new>
+#include <system_error>
 #include <thread>
 
 #include "coir/base/assert.hpp"
 
 namespace coir::detail {
+namespace {
+
+constexpr std::size_t kLeastStackBytes = 16 * 1024;
+
+std::uint64_t next_runtime_number() noexcept {
+    static std::atomic<std::uint64_t> last{0};
+    return last.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
+}  // namespace
 
 RuntimeCore::RuntimeCore(const RuntimeOptions& options)
     : options_(options),
+      number_(next_runtime_number()),
       slabs_(options.stack_bytes),
       idle_(options.workers),
       started_(static_cast<std::ptrdiff_t>(options.workers)) {
@@ -132,9 +144,8 @@ StackSlabs& RuntimeCore::slabs_of(std::size_t bytes) {
 }
 
 StackRegion RuntimeCore::take_stack(Worker* worker, std::size_t bytes, std::error_code& error) {
-    // To whole pages, as the slabs do, so that a stack finds its way back.
-    constexpr std::size_t kPage = 4096;
-    const std::size_t wanted = (std::max(bytes, 4 * kPage) + kPage - 1) / kPage * kPage;
+    // As the slabs do, so that a stack finds its way back.
+    const std::size_t wanted = slabs_.to_whole_pages(std::max(bytes, kLeastStackBytes));
     if (bytes != 0 && wanted != slabs_.usable_bytes()) {
         return slabs_of(wanted).take(error);
     }
@@ -180,6 +191,10 @@ namespace coir {
 Runtime::Runtime(RuntimeOptions options) {
     if (options.workers == 0) {
         options.workers = usable_cpus();
+    }
+    if (options.workers >= detail::PollerNumber::kMostWorkers) {
+        throw std::system_error(std::make_error_code(std::errc::invalid_argument),
+                                "coir::Runtime: more than 65,534 workers");
     }
     core_ = std::make_shared<detail::RuntimeCore>(options);
 }

@@ -41,6 +41,8 @@ public:
     [[nodiscard]] StackRegion take_stack(Worker* worker, std::size_t bytes, std::error_code& error);
     void give_back_stack(StackRegion region) noexcept;
 
+    /// Unique in the process; from 1 on.
+    [[nodiscard]] std::uint64_t number() const noexcept { return number_; }
     [[nodiscard]] Worker& worker(std::size_t index) noexcept { return *workers_[index]; }
     [[nodiscard]] std::size_t worker_count() const noexcept { return workers_.size(); }
     /// Takes a ready fiber that has left its stack, from a thread that is no worker of this runtime,
@@ -60,6 +62,7 @@ private:
     [[nodiscard]] StackSlabs& slabs_of(std::size_t bytes);
 
     const RuntimeOptions options_;
+    const std::uint64_t number_;
     StackSlabs slabs_;
     std::mutex odd_slabs_mutex_;
     std::map<std::size_t, std::unique_ptr<StackSlabs>>

@@ -45,12 +45,15 @@ public:
     void set(TimerWheel::TimePoint deadline) noexcept {
         deadline_.store(deadline.time_since_epoch().count(), std::memory_order_relaxed);
     }
-    /// After that: makes sure that the node comes up in time. `wheel` is the calling worker's.
+    /// After that: makes sure that the node comes up in time. `wheel` is the calling worker's,
+    /// `runtime` the number of its runtime: the wheels of others may turn no more.
     void ensure_armed(std::atomic<std::uintptr_t>& slot,
-                      const std::shared_ptr<DeadlineWheel>& wheel) noexcept {
+                      const std::shared_ptr<DeadlineWheel>& wheel, std::uint64_t runtime) noexcept {
         // pairs with the store in expire(): either it sees the waiter, or this sees the node gone
-        if (comes_up_.load(std::memory_order_seq_cst) > deadline_.load(std::memory_order_relaxed)) {
+        if (comes_up_.load(std::memory_order_seq_cst) > deadline_.load(std::memory_order_relaxed) ||
+            runtime_ != runtime) {
             arm(slot, wheel);
+            runtime_ = runtime;
         }
     }
     /// Takes the node out. Requires: nobody waits in the slot.
@@ -71,6 +74,8 @@ private:
     std::atomic<Count> comes_up_{kNever};
     // The slot whose waits this times out.
     std::atomic<std::uintptr_t>* slot_ = nullptr;
+    // The number of the runtime in which the node was last armed. Of the waiting fiber.
+    std::uint64_t runtime_ = 0;
     // The wheel that the node was last put into. Written by the waiting fiber and by reset().
     std::shared_ptr<DeadlineWheel> wheel_;
 };

@@ -60,8 +60,13 @@ IoSource& IoSource::operator=(IoSource&& other) noexcept {
 }
 
 IoSource::~IoSource() {
+    IoState* const state = state_.load(std::memory_order_acquire);
+    if (state != nullptr) {
+        // Who was told of a close() may come here before the call that told it is done.
+        state->await_closers();
+    }
     fd_.reset();  // takes it out of its epoll as well
-    if (IoState* const state = state_.load(std::memory_order_acquire)) {
+    if (state != nullptr) {
         IoState::recycle(state);
     }
 }
@@ -97,9 +102,9 @@ Result<void> IoSource::wait(int direction, Deadline deadline) noexcept {
         return {};  // no edge will come any more; the read or write will say what happened
     }
     bool moved = false;
-    if (auto watched =
-            worker->poller().watch(fd_.get(), *state, static_cast<IoState::Direction>(direction),
-                                   end == IoState::End::told, moved);
+    detail::Poller& poller = worker->poller();
+    if (auto watched = poller.watch(fd_.get(), *state, static_cast<IoState::Direction>(direction),
+                                    end == IoState::End::told, moved);
         !watched) {
         return watched;
     }
@@ -109,7 +114,8 @@ Result<void> IoSource::wait(int direction, Deadline deadline) noexcept {
     auto& slot = state->slots[direction];
     detail::IoDeadline& timer = state->deadlines[direction];
     timer.set(deadline.time_point());
-    switch (detail::park(*worker, slot, [&] { timer.ensure_armed(slot, worker->deadlines()); })) {
+    const auto arm = [&] { timer.ensure_armed(slot, worker->deadlines(), poller.runtime()); };
+    switch (detail::park(*worker, slot, arm)) {
         case detail::WakeReason::ready: return {};
         case detail::WakeReason::timed_out: return std::errc::timed_out;
         case detail::WakeReason::canceled: break;
@@ -130,6 +136,8 @@ void IoSource::end_waits(bool shut_down) noexcept {
     if (state == nullptr) {
         return;
     }
+    // From the next line on the owner may learn of it and destroy *this; its destructor waits for us.
+    state->closers.fetch_add(1, std::memory_order_relaxed);
     state->canceled.store(true, std::memory_order_seq_cst);
     if (shut_down) {
         // Its error says that this is no socket, or that the peer was faster.
@@ -140,7 +148,8 @@ void IoSource::end_waits(bool shut_down) noexcept {
         held[direction] =
             state->slots[direction].exchange(detail::kSlotClosed, std::memory_order_acq_rel);
     }
-    // Nothing of *this after the first wake: its fiber may destroy it.
+    state->closers.fetch_sub(1, std::memory_order_release);  // pairs with await_closers()
+    // Nothing of *this from here on. The waiters are ours until they are woken.
     for (const std::uintptr_t waiter : held) {
         if (detail::holds_waiter(waiter)) {
             detail::wake(*reinterpret_cast<detail::Waiter*>(waiter), detail::WakeReason::canceled);

@@ -3,6 +3,7 @@
 #include <memory>
 #include <mutex>
 #include <new>
+#include <thread>
 #include <vector>
 
 namespace coir::detail {
@@ -63,6 +64,13 @@ FreeStates& free_states() noexcept {
 
 IoState* IoState::acquire() noexcept {
     return free_states().take();
+}
+
+void IoState::await_closers() const noexcept {
+    // pairs with the release in IoSource::end_waits(); a few instructions, unless it is preempted there
+    while (closers.load(std::memory_order_acquire) != 0) {
+        std::this_thread::yield();
+    }
 }
 
 void IoState::recycle(IoState* state) noexcept {

@@ -25,10 +25,12 @@ public:
     /// an End and the generation for which it was reported.
     std::atomic<std::uint32_t> ends[2] = {0, 0};
     std::atomic<bool> canceled{false};
+    /// Calls that are ending the waits: the state is theirs as well until they have.
+    std::atomic<std::uint32_t> closers{0};
     std::atomic<std::uint16_t> generation{0};
 
-    // Where the descriptor is registered: 0 is nowhere, else the number of a poller. Written under
-    // `moving` by a fiber that is about to wait.
+    // Where the descriptor is registered: 0 is nowhere, else a PollerNumber. Written under `moving` by
+    // a fiber that is about to wait.
     std::atomic<std::uint64_t> poller{0};
     std::atomic<std::uint32_t> interest{0};
     SpinLock moving;
@@ -50,6 +52,8 @@ public:
     IoDeadline deadlines[2];
 
     [[nodiscard]] static IoState* acquire() noexcept;
+    /// Returns when nobody is ending waits any more.
+    void await_closers() const noexcept;
     /// Requires: no fiber waits, and the descriptor is closed or about to be.
     static void recycle(IoState* state) noexcept;
 

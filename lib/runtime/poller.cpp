@@ -20,18 +20,13 @@ constexpr std::uint64_t kInterruptTag = 0;  // no IoState has a null address
 // would cost two system calls a request. The second wait abroad in a row says that it has settled.
 constexpr std::uint8_t kSettledAfter = 2;
 
-std::uint64_t next_number() noexcept {
-    static std::atomic<std::uint64_t> last{0};
-    return last.fetch_add(1, std::memory_order_relaxed) + 1;
-}
-
 constexpr std::uint32_t interest_of(IoState::Direction direction) noexcept {
     return direction == IoState::reading ? EPOLLIN | EPOLLRDHUP : EPOLLOUT;
 }
 
 }  // namespace
 
-Poller::Poller() : number_(next_number()) {
+Poller::Poller(PollerNumber number) : number_(number) {
     epoll_.reset(::epoll_create1(EPOLL_CLOEXEC));
     if (!epoll_) {
         throw std::system_error(syscall::last_error(), "epoll_create1");
@@ -138,7 +133,7 @@ void Poller::interrupt() noexcept {
 Result<void> Poller::watch(int fd, IoState& state, IoState::Direction direction, bool again,
                            bool& moved) noexcept {
     const std::uint32_t wanted = interest_of(direction);
-    if (state.poller.load(std::memory_order_acquire) == number_ &&
+    if (state.poller.load(std::memory_order_acquire) == number_.value() &&
         (state.interest.load(std::memory_order_relaxed) & wanted) != 0 && !again) {
         if (state.waits_abroad.load(std::memory_order_relaxed) != 0) {
             state.waits_abroad.store(0, std::memory_order_relaxed);
@@ -153,11 +148,13 @@ Result<void> Poller::watch(int fd, IoState& state, IoState::Direction direction,
 Result<void> Poller::register_here(int fd, IoState& state, IoState::Direction direction, bool again,
                                    bool& moved) noexcept {
     const std::uint32_t wanted = interest_of(direction);
-    const std::uint64_t home = state.poller.load(std::memory_order_relaxed);
+    const PollerNumber home(state.poller.load(std::memory_order_relaxed));
     const std::uint32_t interest = state.interest.load(std::memory_order_relaxed);
     const bool other_waits =
         holds_waiter(state.slots[1 - direction].load(std::memory_order_acquire));
-    if (home != 0 && home != number_ && (interest & wanted) != 0 && !again) {
+    // The poller of another runtime may be gone, or turn no more.
+    const bool is_abroad = home != number_ && home.runtime() == number_.runtime();
+    if (is_abroad && (interest & wanted) != 0 && !again) {
         const auto waits =
             static_cast<std::uint8_t>(state.waits_abroad.load(std::memory_order_relaxed) + 1);
         if (other_waits || waits < kSettledAfter) {
@@ -165,30 +162,45 @@ Result<void> Poller::register_here(int fd, IoState& state, IoState::Direction di
             return {};  // the poller that has it will wake us, and take us home
         }
     }
-    epoll_event event{};
-    event.events = interest | wanted | EPOLLET;
-    event.data.u64 = state.tag();
-    const bool stays = home == number_ || (home != 0 && other_waits);
     // ADD and MOD report what is ready now as a new edge, so nothing is lost in between.
-    if (stays) {
+    if (home == number_ || (is_abroad && other_waits)) {
+        epoll_event event{};
+        event.events = interest | wanted | EPOLLET;
+        event.data.u64 = state.tag();
         if (::epoll_ctl(state.epoll_fd, EPOLL_CTL_MOD, fd, &event) < 0) {
             return syscall::last_error();
         }
     } else {
-        if (home != 0) {
-            // The old poller may be gone with its runtime; then there is nothing to delete.
-            (void)::epoll_ctl(state.epoll_fd, EPOLL_CTL_DEL, fd, nullptr);
-            moved = true;
+        moved = home.value() != 0;
+        if (auto done = move_here(fd, state, direction, interest | wanted); !done) {
+            return done;
         }
-        if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) < 0) {
-            state.poller.store(0, std::memory_order_release);
-            return syscall::last_error();
-        }
-        state.epoll_fd = epoll_.get();
-        state.poller.store(number_, std::memory_order_release);
     }
     state.interest.store(interest | wanted, std::memory_order_relaxed);
     state.waits_abroad.store(0, std::memory_order_relaxed);
+    return {};
+}
+
+Result<void> Poller::move_here(int fd, IoState& state, IoState::Direction direction,
+                               std::uint32_t events) noexcept {
+    if (state.poller.load(std::memory_order_relaxed) != 0) {
+        // Fails if that poller has gone with its runtime; then there is nothing to delete.
+        (void)::epoll_ctl(state.epoll_fd, EPOLL_CTL_DEL, fd, nullptr);
+    }
+    epoll_event event{};
+    event.events = events | EPOLLET;
+    event.data.u64 = state.tag();
+    if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) < 0) {
+        const std::error_code error = syscall::last_error();
+        state.poller.store(0, std::memory_order_release);
+        // The other direction's fiber may rely on the registration that is gone: let it look again.
+        if (Waiter* const waiter = claim(state.slots[1 - direction], kSlotEmpty, kSlotReady)) {
+            wake(*waiter, WakeReason::ready);
+        }
+        return error;
+    }
+    state.epoll_fd = epoll_.get();
+    state.poller.store(number_.value(), std::memory_order_release);
     return {};
 }
 

@@ -32,11 +32,32 @@ private:
     std::size_t size_ = 0;
 };
 
+/// Says which poller, and of which runtime. Never reused, unlike the descriptor of an epoll: an
+/// IoSource can outlive the runtime it was used in.
+class PollerNumber final {
+public:
+    static constexpr std::uint64_t kMostWorkers = 0xffff;
+
+    /// Requires: worker < kMostWorkers, and neither is too large for its half.
+    constexpr PollerNumber(std::uint64_t runtime, std::uint64_t worker) noexcept
+        : value_(runtime * (kMostWorkers + 1) + worker) {}
+    constexpr explicit PollerNumber(std::uint64_t value) noexcept : value_(value) {}
+
+    [[nodiscard]] constexpr std::uint64_t value() const noexcept { return value_; }
+    [[nodiscard]] constexpr std::uint64_t runtime() const noexcept {
+        return value_ / (kMostWorkers + 1);
+    }
+    friend bool operator==(PollerNumber, PollerNumber) noexcept = default;
+
+private:
+    std::uint64_t value_;
+};
+
 /// Turns kernel events into ready fibers; one per worker. The only door to epoll.
 class Poller final {
 public:
     /// Errors: std::system_error where the kernel refuses an epoll or an eventfd.
-    Poller();
+    explicit Poller(PollerNumber number);
 
     /// Waits until something is ready, `until` passes or interrupt() is called, and adds what is
     /// ready to `ready`. A time that has passed only looks. Threads: its worker.
@@ -55,6 +76,7 @@ public:
     [[nodiscard]] Result<void> watch(int fd, IoState& state, IoState::Direction direction,
                                      bool again, bool& moved) noexcept;
 
+    [[nodiscard]] std::uint64_t runtime() const noexcept { return number_.runtime(); }
     [[nodiscard]] std::uint64_t polls() const noexcept {
         return polls_.load(std::memory_order_relaxed);
     }
@@ -62,10 +84,12 @@ public:
 private:
     [[nodiscard]] Result<void> register_here(int fd, IoState& state, IoState::Direction direction,
                                              bool again, bool& moved) noexcept;
+    /// Takes the descriptor from the poller where it is, to this one. Under state.moving.
+    [[nodiscard]] Result<void> move_here(int fd, IoState& state, IoState::Direction direction,
+                                         std::uint32_t events) noexcept;
     void deliver(std::span<const epoll_event> events, ReadyList& ready) noexcept;
 
-    // Never reused, unlike the descriptor: an IoSource can outlive the runtime it was used in.
-    const std::uint64_t number_;
+    const PollerNumber number_;
     UniqueFd epoll_;
     UniqueFd event_;
     std::atomic<std::uint64_t> polls_{0};

@@ -19,8 +19,8 @@ std::byte* align_down(std::byte* address, std::size_t alignment) noexcept {
 std::size_t colour_of(const StackRegion& stack) noexcept {
     constexpr std::size_t kColours = 8;
     constexpr std::size_t kStep = 2 * kCacheLine;
-    const std::uintptr_t number =
-        reinterpret_cast<std::uintptr_t>(stack.top) / (stack.usable_bytes + 4096);
+    const std::uintptr_t number = reinterpret_cast<std::uintptr_t>(stack.top) /
+                                  stack.usable_bytes;  // of slab neighbours, in turn
     return number % kColours * kStep;
 }
 

@@ -18,10 +18,6 @@ constexpr int kMadvGuardInstall = 102;  // Linux 6.13; older headers do not name
 constexpr int kMadvGuardInstall = MADV_GUARD_INSTALL;
 #endif
 
-std::size_t round_up(std::size_t bytes, std::size_t page) noexcept {
-    return (bytes + page - 1) / page * page;
-}
-
 bool install_guard(void* page, std::size_t bytes) noexcept {
     if (::madvise(page, bytes, kMadvGuardInstall) == 0) {
         return true;
@@ -33,12 +29,16 @@ bool install_guard(void* page, std::size_t bytes) noexcept {
 
 StackSlabs::StackSlabs(std::size_t usable_bytes)
     : page_bytes_(static_cast<std::size_t>(::sysconf(_SC_PAGESIZE))),
-      usable_bytes_(round_up(usable_bytes, page_bytes_)) {}
+      usable_bytes_(to_whole_pages(usable_bytes)) {}
 
 StackSlabs::~StackSlabs() {
     for (const Slab& slab : slabs_) {
         ::munmap(slab.base, slab.bytes);
     }
+}
+
+std::size_t StackSlabs::to_whole_pages(std::size_t bytes) const noexcept {
+    return (bytes + page_bytes_ - 1) / page_bytes_ * page_bytes_;
 }
 
 bool StackSlabs::add_slab(std::error_code& error) {

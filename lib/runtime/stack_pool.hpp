@@ -38,6 +38,7 @@ public:
     void give_back(const StackRegion* regions, std::size_t count) noexcept;
 
     [[nodiscard]] std::size_t usable_bytes() const noexcept { return usable_bytes_; }
+    [[nodiscard]] std::size_t to_whole_pages(std::size_t bytes) const noexcept;
 
 private:
     struct Slab {

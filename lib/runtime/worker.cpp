@@ -29,6 +29,7 @@ FiberControl& equip(boost::fibers::context& context, void* place) {
 Worker::Worker(RuntimeCore& core, std::size_t index, StackSlabs& slabs, std::size_t warm_stacks)
     : core_(core),
       index_(index),
+      poller_({core.number(), index}),
       stacks_(slabs, warm_stacks),
       deadlines_(std::make_shared<DeadlineWheel>(TimerWheel::Clock::now())) {}
 
@@ -70,11 +71,12 @@ void Worker::equip_dispatcher(boost::fibers::context& dispatcher) noexcept {
     SwitchState& state = equip(dispatcher, dispatcher_control_).switch_state;
     announce_fiber(state, "coir dispatcher");
     // Boost allocates this stack and puts the context at its top.
-    constexpr std::uintptr_t kPage = 4096;
+    using Traits = boost::fibers::default_stack::traits_type;
+    const std::uintptr_t page = Traits::page_size();
     const auto top =
-        (reinterpret_cast<std::uintptr_t>(&dispatcher) + sizeof(boost::fibers::context) + kPage) /
-        kPage * kPage;
-    state.stack_bytes = boost::fibers::default_stack::traits_type::default_size() - kPage;
+        (reinterpret_cast<std::uintptr_t>(&dispatcher) + sizeof(boost::fibers::context) + page) /
+        page * page;
+    state.stack_bytes = Traits::default_size() - page;
     state.stack_bottom = reinterpret_cast<const void*>(top - state.stack_bytes);
 }
 

@@ -267,19 +267,68 @@ TEST(IoSource, OutlivesTheRuntimeItWasFirstUsedIn) {
     }
 }
 
-TEST(IoSource, KeepsItsDeadlinesInTheNextRuntime) {
-    // A deadline that was met stays in its worker's wheel, to be renewed by later waits. That wheel once
-    // went on counting as armed after its runtime had ended, when nobody turned it any more.
+TEST(IoSource, HearsInTheNextRuntimeFromTheFirstWaitOn) {
+    // That wait once relied on the poller of the runtime that had ended.
     auto pipe = test::make_pipe();
     IoSource source(std::move(pipe.first));
-    Runtime({.workers = 1}).run([&] {
+    for (int round = 0; round != 20; ++round) {
+        Runtime runtime({.workers = 1});
+        runtime.run([&] {
+            auto writer = spawn([&] { test::put(pipe.second.get(), "x"); });
+            EXPECT_TRUE(source.wait_readable(soon()));
+            EXPECT_EQ(test::get(source.fd()), "x");
+        });
+    }
+}
+
+/// A deadline that was met stays in its worker's wheel, to be renewed by later waits. Now it is in one of
+/// `runtime`, and comes up after `deadline`.
+IoSource leave_deadline_in(Runtime& runtime, const test::FdPair& pipe, Deadline deadline) {
+    IoSource source(UniqueFd(::dup(pipe.first.get())));
+    runtime.run([&] {
         auto writer = spawn([&] { test::put(pipe.second.get(), "x"); });
-        EXPECT_TRUE(source.wait_readable(Deadline::after(50ms)));
+        EXPECT_TRUE(source.wait_readable(deadline));
         EXPECT_EQ(test::get(source.fd()), "x");
     });
+    return source;
+}
+
+/// What each of these does to the first runtime once went on with the deadline of the second.
+TEST(IoSource, KeepsItsDeadlinesInTheNextRuntime) {
+    const auto pipe = test::make_pipe();
+    IoSource source;
+    {
+        Runtime first({.workers = 1});
+        source = leave_deadline_in(first, pipe, Deadline::after(1s));
+    }
     Runtime({.workers = 1}).run([&] {
-        EXPECT_EQ(source.wait_readable(Deadline::after(100ms)).error(), std::errc::timed_out);
+        EXPECT_EQ(source.wait_readable(Deadline::after(1100ms)).error(), std::errc::timed_out);
     });
+}
+
+TEST(IoSource, KeepsItsDeadlinesWhenTheFirstRuntimeHasStopped) {
+    const auto pipe = test::make_pipe();
+    Runtime first({.workers = 1});
+    IoSource source = leave_deadline_in(first, pipe, Deadline::after(1s));
+    first.stop();
+    Runtime({.workers = 1}).run([&] {
+        EXPECT_EQ(source.wait_readable(Deadline::after(1100ms)).error(), std::errc::timed_out);
+    });
+}
+
+TEST(IoSource, KeepsItsDeadlinesWhenTheFirstRuntimeStopsMeanwhile) {
+    const auto pipe = test::make_pipe();
+    Runtime first({.workers = 1});
+    IoSource source = leave_deadline_in(first, pipe, Deadline::after(1s));
+    Runtime second({.workers = 1});
+    std::atomic<bool> is_waiting{false};
+    auto waiter = second.spawn([&] {
+        is_waiting = true;
+        return source.wait_readable(Deadline::after(1100ms)).error();
+    });
+    EXPECT_TRUE(test::holds_before(soon(), [&] { return is_waiting.load(); }));
+    first.stop();
+    EXPECT_EQ(waiter.join(), std::errc::timed_out);
 }
 
 TEST(IoSource, ReusedDescriptorNumbersAreNewSources) {

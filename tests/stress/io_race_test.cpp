@@ -6,6 +6,8 @@
 #include <thread>
 #include <vector>
 
+#include "coir/base/syscall.hpp"
+#include "coir/net/tcp_stream.hpp"
 #include "coir/runtime/io_source.hpp"
 #include "coir/runtime/runtime.hpp"
 #include "coir/runtime/this_fiber.hpp"
@@ -194,6 +196,46 @@ TEST(IoSourceRaces, CancelFromPlainThreadsEndsEveryWait) {
             EXPECT_EQ(reader.join(), std::errc::operation_canceled);
         }
     }
+}
+
+TEST(IoSourceRaces, WhoLearnsOfAClosedSourceMayDestroyIt) {
+    // The reader hears of it before close() is done, on another worker. close() once went on to close the
+    // waits of the next source that got the memory, and to shut its descriptor down.
+    const std::uint64_t seed = test::make_seed();
+    Runtime runtime({.workers = kWorkers});
+    runtime.run([&] {
+        SmallRandom random(seed, 0);
+        const std::vector<std::byte> bytes(1000);
+        for (int round = 0; round != 4000; ++round) {
+            auto sockets = test::make_socket_pair();
+            (void)syscall::write(sockets.second.get(), bytes);
+            auto stream = std::make_unique<net::TcpStream>(std::move(sockets.first));
+            net::TcpStream& closing = *stream;
+            std::atomic<bool> is_reading{false};
+            auto reader = spawn({.worker = 1, .pinned = true}, [&] {
+                std::array<std::byte, 1> byte;
+                for (bool open = true; open;) {
+                    is_reading = true;
+                    const auto size = stream->read_some(byte, soon());
+                    open = size && *size != 0;
+                }
+                stream.reset();
+            });
+            while (!is_reading) {
+                this_fiber::yield();
+            }
+            for (int i = random.below(64); i != 0; --i) {
+                asm volatile("");
+            }
+            closing.close();
+            reader.join();
+            auto fresh = test::make_socket_pair();
+            net::TcpStream stranger(std::move(fresh.first));
+            std::array<std::byte, 1> byte;
+            ASSERT_EQ(stranger.read_some(byte, Deadline::at(Clock::now())).error(),
+                      std::errc::timed_out);
+        }
+    });
 }
 
 TEST(IoSourceRaces, DescriptorNumbersAreReusedWhileOldEventsAreOnTheirWay) {

@@ -20,7 +20,8 @@ class IoState;
 /// asks for it. It is registered when a fiber first waits, with that fiber's worker, and moves when
 /// its fiber has settled on another one; there is no epoll_ctl per operation.
 ///
-/// Threads: one reading and one writing fiber at a time. On a plain thread the waits block in poll().
+/// Threads: one reading and one writing fiber at a time, of the same runtime. On a plain thread the
+/// waits block in poll(). It may outlive a runtime and be used in the next.
 class IoSource final {
 public:
     IoSource() noexcept = default;
@@ -40,7 +41,7 @@ public:
     [[nodiscard]] Result<void> wait_writable(Deadline deadline) noexcept;
 
     /// Ends the waits of both fibers, and every later one, with operation_canceled. Threads: any,
-    /// while *this lives; a woken fiber may destroy it before this returns.
+    /// while *this lives; who learns of it may destroy *this before this returns.
     void cancel() noexcept;
     /// cancel(), and shuts a socket down in both directions. Both fibers see operation_canceled, not
     /// what the kernel makes of the shutdown, if they ask is_canceled() after a failure.

@@ -27,7 +27,7 @@ struct RuntimeOptions {
     std::size_t warm_stacks_per_worker = 256;
 };
 
-/// Counters of one runtime, added up over its workers. They grow from its start and never fall.
+/// Counters of one runtime, added up over its workers. They grow from its start.
 struct RuntimeStats {
     std::uint64_t spawned = 0;     ///< Fibers started.
     std::uint64_t finished = 0;    ///< Fibers that have ended.
