@@ -21,7 +21,7 @@ BELOW = {
 
 # A foreign header, and the only places that may include it.
 DOORS = [
-    (r"boost/", r"lib/(runtime|sync)/", "Boost lives in lib/runtime and lib/sync"),
+    (r"boost/", r"lib/runtime/", "Boost lives in lib/runtime"),
     (r"sys/epoll\.h", r"lib/runtime/poller\.[hc]pp", "epoll lives in lib/runtime/poller"),
     (r"llhttp", r"lib/http/request_parser\.cpp", "llhttp lives in lib/http/request_parser.cpp"),
     (r"mimalloc", r"server/allocator\.cpp", "the allocator lives in server/allocator.cpp"),

@@ -5,7 +5,7 @@
 #include <memory>
 #include <mutex>
 
-#include "runtime/spin_lock.hpp"
+#include "coir/base/spin_lock.hpp"
 #include "runtime/timer_wheel.hpp"
 
 namespace coir::detail {

@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <mutex>
 
-#include "runtime/spin_lock.hpp"
+#include "coir/base/spin_lock.hpp"
 
 namespace coir::detail {
 

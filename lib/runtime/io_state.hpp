@@ -3,8 +3,8 @@
 #include <atomic>
 #include <cstdint>
 
+#include "coir/base/spin_lock.hpp"
 #include "runtime/deadline_wheel.hpp"
-#include "runtime/spin_lock.hpp"
 #include "runtime/waiter.hpp"
 
 namespace coir::detail {

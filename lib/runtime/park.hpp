@@ -10,16 +10,6 @@
 
 namespace coir::detail {
 
-/// Takes the event that came first: closed stays closed, ready is used up.
-inline WakeReason consume(std::atomic<std::uintptr_t>& slot) noexcept {
-    std::uintptr_t held = kSlotReady;
-    if (slot.compare_exchange_strong(held, kSlotEmpty, std::memory_order_acq_rel,
-                                     std::memory_order_acquire)) {
-        return WakeReason::ready;
-    }
-    return WakeReason::canceled;  // only closing can have come in between
-}
-
 template <typename BeforeLeaving>
 WakeReason park(Worker& worker, std::atomic<std::uintptr_t>& slot,
                 BeforeLeaving before_leaving) noexcept {

@@ -1,7 +1,11 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
+#include <mutex>
+
+#include "coir/base/deadline.hpp"
 
 namespace coir::detail {
 
@@ -10,14 +14,27 @@ class Worker;
 
 enum class WakeReason : std::uint8_t { ready, timed_out, canceled };
 
-/// One wait of one fiber, in that fiber's frame.
+/// One wait of one fiber or plain thread, in its frame.
 ///
 /// It is reachable from one slot. Whoever takes it out of the slot by compare-and-swap owns the
 /// wake: nobody else may touch it any more, and it stays alive until that owner has called wake().
 /// That makes races of readiness, timeout and close harmless.
 struct Waiter {
-    FiberControl* fiber = nullptr;
+    FiberControl* fiber = nullptr;  // null: this is a ThreadWaiter
     WakeReason reason = WakeReason::ready;
+};
+
+/// A plain thread's wait.
+class ThreadWaiter final : public Waiter {
+public:
+    void wake() noexcept;
+    /// False if `deadline` has passed first.
+    [[nodiscard]] bool wait(Deadline deadline) noexcept;
+
+private:
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    bool woken_ = false;
 };
 
 /// What a slot can hold besides a Waiter's address.
@@ -38,13 +55,19 @@ template <typename BeforeLeaving>
 [[nodiscard]] WakeReason park(Worker& worker, std::atomic<std::uintptr_t>& slot,
                               BeforeLeaving before_leaving) noexcept;
 
+/// The same for a plain thread, which blocks.
+[[nodiscard]] WakeReason park_thread(std::atomic<std::uintptr_t>& slot, Deadline deadline) noexcept;
+
 /// Makes the fiber ready: on this worker, or on its own if it is pinned or the caller is no worker of
-/// its runtime. Requires: the caller has taken the waiter out of its slot.
+/// its runtime. Or lets the thread go on. Requires: the caller has taken the waiter out of its slot.
 void wake(Waiter& waiter, WakeReason reason) noexcept;
 
 /// Takes the waiter out of a slot and leaves `replacement`; null if none was there, and then a
 /// slot that is not closed holds `otherwise`.
 [[nodiscard]] Waiter* claim(std::atomic<std::uintptr_t>& slot, std::uintptr_t replacement,
                             std::uintptr_t otherwise) noexcept;
+
+/// Takes the event that came first: closed stays closed, ready is used up.
+[[nodiscard]] WakeReason consume(std::atomic<std::uintptr_t>& slot) noexcept;
 
 }  // namespace coir::detail

@@ -1,68 +1,63 @@
 #include "coir/sync/condition_variable.hpp"
 
-#include <boost/fiber/condition_variable.hpp>
-#include <chrono>
-#include <new>
-#include <thread>
-
-#include "coir/runtime/this_fiber.hpp"
+#include "coir/base/assert.hpp"
 
 namespace coir {
-namespace {
 
-using Native = boost::fibers::condition_variable_any;
-
-constexpr std::chrono::microseconds kRetryInterval{500};
-
-/// A plain thread looks again and again: see Mutex::lock().
-void look_away(std::unique_lock<Mutex>& lock) {
-    lock.unlock();
-    std::this_thread::sleep_for(kRetryInterval);
-    lock.lock();
-}
-
-Native& native(std::byte* storage) noexcept {
-    return *std::launder(reinterpret_cast<Native*>(storage));
-}
-
-}  // namespace
-
-ConditionVariable::ConditionVariable() noexcept {
-    static_assert(sizeof(Native) <= sizeof storage_ && alignof(Native) <= 8);
-    ::new (static_cast<void*>(storage_)) Native;
-}
+using detail::WaitNode;
 
 ConditionVariable::~ConditionVariable() {
-    native(storage_).~Native();
+    COIR_ASSERT(waiters_.empty());
 }
 
 void ConditionVariable::wait(std::unique_lock<Mutex>& lock) {
-    if (this_worker::index() < 0) {
-        look_away(lock);
-        return;
-    }
-    native(storage_).wait(lock);
+    (void)wait_until(lock, Deadline::never());
 }
 
 bool ConditionVariable::wait_until(std::unique_lock<Mutex>& lock, Deadline deadline) {
-    if (deadline.is_never()) {
-        wait(lock);
-        return true;
+    WaitNode node;
+    {
+        const std::lock_guard list(lock_);
+        waiters_.push_back(node);
     }
-    if (this_worker::index() < 0) {
-        look_away(lock);
-        return !deadline.has_passed(Deadline::Clock::now());
+    lock.unlock();
+    bool notified = node.parker.park(deadline).has_value();
+    if (!notified) {
+        bool is_linked;
+        {
+            const std::lock_guard list(lock_);
+            is_linked = node.is_linked;
+            if (is_linked) {
+                waiters_.remove(node);
+            }
+        }
+        if (!is_linked) {  // notified in this moment
+            (void)node.parker.park(Deadline::never());
+            notified = true;
+        }
     }
-    return native(storage_).wait_until(lock, deadline.time_point()) ==
-           boost::fibers::cv_status::no_timeout;
+    lock.lock();
+    return notified;
 }
 
 void ConditionVariable::notify_one() noexcept {
-    native(storage_).notify_one();
+    WaitNode* first;
+    {
+        const std::lock_guard list(lock_);
+        first = waiters_.pop_front();
+    }
+    if (first != nullptr) {
+        first->parker.unpark();
+    }
 }
 
 void ConditionVariable::notify_all() noexcept {
-    native(storage_).notify_all();
+    WaitNode* first;
+    {
+        const std::lock_guard list(lock_);
+        first = waiters_.take_all();
+    }
+    detail::unpark_all(first);
 }
 
 }  // namespace coir

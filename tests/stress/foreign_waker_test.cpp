@@ -7,6 +7,7 @@
 
 #include "coir/runtime/io_source.hpp"
 #include "coir/runtime/runtime.hpp"
+#include "coir/sync/channel.hpp"
 #include "coir/sync/condition_variable.hpp"
 #include "coir/sync/mutex.hpp"
 #include "runtime/descriptors.hpp"
@@ -77,6 +78,22 @@ TEST(ForeignWaker, MayOutliveTheRuntimeWhoseFiberItGivesTheMutex) {
             waiter.join();
         }
         holder.join();
+    }
+}
+
+TEST(ForeignWaker, MayOutliveTheRuntimeWhoseFiberItSendsTo) {
+    test::SmallRandom random(test::make_seed(), 0);
+    for (int round = 0; round != kRounds; ++round) {
+        auto channel = std::make_shared<Channel<int>>(1);
+        std::thread sender;
+        {
+            Runtime runtime({.workers = 1});
+            auto receiver = runtime.spawn([channel] { return channel->receive(soon()).value(); });
+            spin(random);
+            sender = std::thread([channel, round] { ASSERT_TRUE(channel->send(round, soon())); });
+            EXPECT_EQ(receiver.join(), round);
+        }
+        sender.join();
     }
 }
 

@@ -45,6 +45,37 @@ TEST_P(ChannelOnWorkers, DeliversInTheOrderOfSending) {
     });
 }
 
+TEST_P(ChannelOnWorkers, AValueThatWasNotSentIsKept) {
+    run([] {
+        Channel<std::unique_ptr<int>> channel(1);
+        ASSERT_TRUE(channel.send(std::make_unique<int>(1), soon()));
+        auto value = std::make_unique<int>(2);
+        EXPECT_EQ(channel.send(std::move(value), Deadline::after(1ms)).error(),
+                  std::errc::timed_out);
+        ASSERT_NE(value, nullptr);
+        channel.close();
+        EXPECT_EQ(channel.send(std::move(value), soon()).error(), Errc::channel_closed);
+        ASSERT_NE(value, nullptr);
+        EXPECT_EQ(*value, 2);
+    });
+}
+
+TEST_P(ChannelOnWorkers, MayBeDestroyedByTheReceiverOfTheLastValue) {
+    run([] {
+        for (int round = 0; round != 2000; ++round) {
+            auto channel = std::make_unique<Channel<int>>(1);
+            Channel<int>& used = *channel;
+            auto receiver = spawn({.worker = this_worker::count() - 1}, [&channel] {
+                const auto value = channel->receive(soon());
+                channel.reset();
+                return value.value();
+            });
+            ASSERT_TRUE(used.send(round, soon()));
+            EXPECT_EQ(receiver.join(), round);
+        }
+    });
+}
+
 TEST_P(ChannelOnWorkers, ASenderWaitsWhileItIsFull) {
     run([] {
         Channel<int> channel(2);

@@ -2,17 +2,21 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
 
 #include "coir/runtime/runtime.hpp"
 #include "coir/runtime/this_fiber.hpp"
+#include "support/patience.hpp"
 
 namespace coir {
 namespace {
 
 using namespace std::chrono_literals;
+using test::soon;
 
 class MutexOnWorkers : public testing::TestWithParam<std::size_t> {
 protected:
@@ -122,6 +126,107 @@ TEST_P(MutexOnWorkers, TryLockSaysWhetherItWasFree) {
                         }
                         return locked;
                     }).join());
+    });
+}
+
+TEST_P(MutexOnWorkers, TryLockDoesNotSuspend) {
+    run([] {
+        Mutex mutex;
+        bool other_ran = false;
+        auto other = spawn({.worker = this_worker::index()}, [&] { other_ran = true; });
+        const bool locked = mutex.try_lock();
+        EXPECT_TRUE(locked);
+        if (this_worker::count() == 1) {
+            EXPECT_FALSE(other_ran);
+        }
+        mutex.unlock();
+        other.join();
+    });
+}
+
+TEST_P(MutexOnWorkers, TryLockUntilGivesUpAtItsDeadline) {
+    run([] {
+        Mutex mutex;
+        std::unique_lock lock(mutex);
+        auto waiter = spawn([&] {
+            const auto begin = Deadline::Clock::now();
+            EXPECT_FALSE(mutex.try_lock_until(Deadline::at(begin + 5ms)));
+            EXPECT_GE(Deadline::Clock::now() - begin, 5ms);
+        });
+        waiter.join();
+        lock.unlock();
+        EXPECT_TRUE(mutex.try_lock_until(Deadline::after(0ms)));
+        mutex.unlock();
+    });
+}
+
+TEST_P(MutexOnWorkers, TimeoutsAndUnlocksAtOnceLoseNothing) {
+    run([] {
+        Counted counted;
+        std::atomic<int> entered{0};
+        std::vector<FiberHandle<void>> fibers;
+        for (int i = 0; i != 16; ++i) {
+            fibers.push_back(spawn({.worker = i % this_worker::count()}, [&, i] {
+                for (int round = 0; round != 1000; ++round) {
+                    // Around the time for which the mutex is held, in whole ticks of the timers.
+                    if (counted.mutex.try_lock_until(Deadline::after(1ms * (round % 3)))) {
+                        const std::unique_lock lock(counted.mutex, std::adopt_lock);
+                        ++entered;
+                        ++counted.count;
+                        if ((round + i) % 64 == 0) {
+                            this_fiber::sleep_for(500us);
+                        }
+                    }
+                }
+            }));
+        }
+        fibers.clear();
+        EXPECT_EQ(counted.count, entered);
+        EXPECT_GT(entered, 0);
+        EXPECT_TRUE(counted.mutex.try_lock());
+        counted.mutex.unlock();
+    });
+}
+
+TEST_P(MutexOnWorkers, NobodyWaitsForEver) {
+    // Two take it back at once whenever they have let it go; who waits behind them gets it as well.
+    run([] {
+        Mutex mutex;
+        std::atomic<bool> done{false};
+        std::vector<FiberHandle<void>> greedy;
+        for (int i = 0; i != 2; ++i) {
+            greedy.push_back(spawn({.worker = i % this_worker::count()}, [&] {
+                while (!done) {
+                    const std::lock_guard lock(mutex);
+                    this_fiber::yield();
+                }
+            }));
+        }
+        for (int round = 0; round != 100; ++round) {
+            ASSERT_TRUE(mutex.try_lock_until(soon()));
+            mutex.unlock();
+        }
+        done = true;
+    });
+}
+
+TEST_P(MutexOnWorkers, MayBeDestroyedByWhoWasWokenByItsLastUnlock) {
+    run([] {
+        for (int round = 0; round != 2000; ++round) {
+            auto mutex = std::make_unique<Mutex>();
+            Mutex& used = *mutex;
+            used.lock();
+            auto heir = spawn({.worker = this_worker::count() - 1}, [&mutex] {
+                mutex->lock();
+                mutex->unlock();
+                mutex.reset();
+            });
+            if (round % 2 == 0) {
+                this_fiber::yield();
+            }
+            used.unlock();
+            heir.join();
+        }
     });
 }
 

@@ -76,8 +76,7 @@ public:
 
     /// Refuses fibers from outside, waits until every fiber has ended, then ends the workers. Fibers
     /// may spawn others until the last one has ended.
-    /// Threads: a plain thread, once; not a fiber of this runtime. A thread outside that still uses a
-    /// Mutex or ConditionVariable on which a fiber of this runtime has waited must be done with it.
+    /// Threads: a plain thread, once; not a fiber of this runtime.
     void stop();
 
     [[nodiscard]] std::size_t workers() const noexcept;

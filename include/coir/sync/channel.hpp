@@ -18,27 +18,19 @@ namespace coir {
 /// A bounded queue between fibers: many senders, many receivers, first in, first out.
 ///
 /// After close() nothing more goes in, and what is in can still be received.
-/// Threads: fibers of any runtime, and plain threads, which look again every 500 µs.
+/// Threads: fibers of any runtime, and plain threads.
 template <typename T>
 class Channel final {
 public:
     /// Requires: capacity > 0.
     explicit Channel(std::size_t capacity) : slots_(capacity) { COIR_CHECK(capacity > 0); }
 
-    /// Suspends: while the channel is full. Errors: timed_out, channel_closed; `value` is lost then.
-    [[nodiscard]] Result<void> send(T value, Deadline deadline) {
-        std::unique_lock lock(mutex_);
-        if (!not_full_.wait_until(lock, deadline, [this] { return closed_ || !is_full(); })) {
-            return std::errc::timed_out;
-        }
-        if (closed_) {
-            return Errc::channel_closed;
-        }
-        slots_[(first_ + size_) % slots_.size()].emplace(std::move(value));
-        ++size_;
-        lock.unlock();
-        not_empty_.notify_one();
-        return {};
+    /// Suspends: while the channel is full. Errors: timed_out, channel_closed; `value` is as it was then.
+    [[nodiscard]] Result<void> send(T&& value, Deadline deadline) {
+        return put(std::move(value), deadline);
+    }
+    [[nodiscard]] Result<void> send(const T& value, Deadline deadline) {
+        return put(value, deadline);
     }
 
     /// Suspends: while the channel is empty and open. Errors: timed_out; channel_closed once it is
@@ -55,17 +47,14 @@ public:
         slots_[first_].reset();
         first_ = (first_ + 1) % slots_.size();
         --size_;
-        lock.unlock();
         not_full_.notify_one();
         return value;
     }
 
     /// Wakes everybody who waits.
     void close() {
-        {
-            const std::lock_guard lock(mutex_);
-            closed_ = true;
-        }
+        const std::lock_guard lock(mutex_);
+        closed_ = true;
         not_empty_.notify_all();
         not_full_.notify_all();
     }
@@ -74,6 +63,23 @@ public:
 
 private:
     [[nodiscard]] bool is_full() const noexcept { return size_ == slots_.size(); }
+
+    // Notifies while it holds the mutex: as soon as it does not, the other side may have got what it
+    // waited for, and destroy the channel.
+    template <typename U>
+    [[nodiscard]] Result<void> put(U&& value, Deadline deadline) {
+        std::unique_lock lock(mutex_);
+        if (!not_full_.wait_until(lock, deadline, [this] { return closed_ || !is_full(); })) {
+            return std::errc::timed_out;
+        }
+        if (closed_) {
+            return Errc::channel_closed;
+        }
+        slots_[(first_ + size_) % slots_.size()].emplace(std::forward<U>(value));
+        ++size_;
+        not_empty_.notify_one();
+        return {};
+    }
 
     Mutex mutex_;
     ConditionVariable not_empty_;

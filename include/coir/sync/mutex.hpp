@@ -1,33 +1,52 @@
 #pragma once
 
-#include <cstddef>
+#include <atomic>
+#include <cstdint>
+
+#include "coir/base/deadline.hpp"
+#include "coir/sync/wait_list.hpp"
 
 namespace coir {
 
-/// A mutex for fibers: a fiber that has to wait lets others run on its thread.
+/// A mutex for fibers and plain threads: a fiber that has to wait lets others run on its thread.
 ///
-/// Meets BasicLockable and Lockable, so std::lock_guard and std::unique_lock work. Unlike std::mutex
-/// it may be held across a suspension. First come, first served is not promised.
-/// Threads: fibers of any runtime. A plain thread can use it as well, but it tries again every 100 µs
-/// instead of being woken.
+/// Meets BasicLockable and Lockable, so std::lock_guard, std::unique_lock and std::scoped_lock work.
+/// Unlike std::mutex it may be held across a suspension. Who has waited in vain a few times is given
+/// the mutex before others can take it, so nobody waits for ever; first come, first served is not
+/// promised. It may be destroyed as soon as nobody holds or wants it, also by the fiber that has
+/// just been woken by unlock().
+/// Threads: fibers of any runtime, and plain threads.
 /// Cost:    uncontended two locked instructions, no system call, no allocation.
 class Mutex final {
 public:
-    Mutex() noexcept;
+    Mutex() noexcept = default;
     ~Mutex();
     Mutex(const Mutex&) = delete;
     Mutex& operator=(const Mutex&) = delete;
 
-    /// Suspends: until the mutex is free.
+    /// Suspends: until the mutex is free. A plain thread blocks.
     /// Errors:   std::system_error(resource_deadlock_would_occur) if the caller holds it.
     void lock();
-    [[nodiscard]] bool try_lock();
+    /// Never suspends.
+    [[nodiscard]] bool try_lock() noexcept;
+    /// Suspends: until the mutex is free, or `deadline` has passed; false then.
+    /// Errors:   as lock().
+    [[nodiscard]] bool try_lock_until(Deadline deadline);
     /// Requires: the caller holds it.
-    void unlock();
+    void unlock() noexcept;
 
 private:
-    // boost::fibers::mutex, whose header stays out of ours.
-    alignas(8) std::byte storage_[40];
+    [[nodiscard]] bool lock_slowly(const void* self, Deadline deadline);
+    void unlock_slowly() noexcept;
+    [[nodiscard]] std::uint32_t lock_queue() noexcept;
+
+    // A set of: kLocked; kQueueLocked, which protects waiters_; kHasWaiters. While kQueueLocked is set
+    // nobody else changes the word. Every unlock ends with one store or compare-exchange to it, and
+    // does not touch the mutex after that.
+    std::atomic<std::uint32_t> word_{0};
+    // this_execution() of who holds it; null in between.
+    std::atomic<const void*> owner_{nullptr};
+    detail::WaitList waiters_;
 };
 
 }  // namespace coir

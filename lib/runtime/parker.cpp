@@ -1,0 +1,63 @@
+#include "coir/runtime/parker.hpp"
+
+#include <new>
+
+#include "coir/base/opaque.hpp"
+#include "runtime/deadline_wheel.hpp"
+#include "runtime/park.hpp"
+#include "runtime/worker.hpp"
+
+namespace coir {
+
+using detail::IoDeadline;
+using detail::WakeReason;
+
+namespace {
+
+IoDeadline& timer(std::byte* place) noexcept {
+    return *std::launder(reinterpret_cast<IoDeadline*>(place));
+}
+
+}  // namespace
+
+Parker::Parker() noexcept {
+    static_assert(sizeof(IoDeadline) <= sizeof deadline_ && alignof(IoDeadline) <= 8);
+    ::new (static_cast<void*>(deadline_)) IoDeadline;
+}
+
+Parker::~Parker() {
+    timer(deadline_).reset();
+    timer(deadline_).~IoDeadline();
+}
+
+Result<void> Parker::park(Deadline deadline) noexcept {
+    WakeReason reason;
+    if (detail::Worker* const worker = detail::Worker::current()) {
+        IoDeadline& timer = coir::timer(deadline_);
+        timer.set(deadline.time_point());
+        reason = detail::park(*worker, slot_, [&] {
+            timer.ensure_armed(slot_, worker->deadlines(), worker->poller().runtime());
+        });
+    } else {
+        reason = detail::park_thread(slot_, deadline);
+    }
+    if (reason == WakeReason::timed_out) {
+        return std::errc::timed_out;
+    }
+    return {};
+}
+
+void Parker::unpark() noexcept {
+    if (detail::Waiter* const waiter =
+            detail::claim(slot_, detail::kSlotEmpty, detail::kSlotReady)) {
+        detail::wake(*waiter, WakeReason::ready);
+    }
+}
+
+COIR_OPAQUE const void* detail::this_execution() noexcept {
+    static thread_local char thread;
+    Worker* const worker = Worker::current();
+    return worker != nullptr ? static_cast<const void*>(&worker->running_fiber()) : &thread;
+}
+
+}  // namespace coir
