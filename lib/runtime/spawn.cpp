@@ -111,26 +111,21 @@ void run_fiber(FiberControl& control) noexcept {
 }
 
 void Completion::complete() noexcept {
-    done_.store(1, std::memory_order_release);
-    if (Waiter* const waiter = claim(waiter_, kSlotClosed, kSlotClosed)) {
+    if (Waiter* const waiter = claim(slot_, kSlotClosed, kSlotClosed)) {
         wake(*waiter, WakeReason::ready);
     }
-    done_.notify_all();
 }
 
 void Completion::wait() noexcept {
-    if (is_complete()) {
-        return;
-    }
     if (Worker* const worker = Worker::current()) {
-        (void)park(*worker, waiter_, [] {});
-        return;
+        (void)park(*worker, slot_, [] {});
+    } else {
+        (void)park_thread(slot_, Deadline::never());
     }
-    done_.wait(0, std::memory_order_acquire);
 }
 
 bool Completion::is_complete() const noexcept {
-    return done_.load(std::memory_order_acquire) != 0;
+    return slot_.load(std::memory_order_acquire) == kSlotClosed;
 }
 
 }  // namespace coir::detail

@@ -40,10 +40,8 @@ public:
     [[nodiscard]] bool is_complete() const noexcept;
 
 private:
-    // A slot; see lib/runtime/waiter.hpp. Closed when complete.
-    std::atomic<std::uintptr_t> waiter_{0};
-    // 0: pending, 1: complete. Threads wait here.
-    std::atomic<std::uint32_t> done_{0};
+    // See lib/runtime/waiter.hpp. Closed when complete.
+    std::atomic<std::uintptr_t> slot_{0};
 };
 
 /// What a fiber and its handle share: the outcome, until both have let go.
