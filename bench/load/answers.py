@@ -17,6 +17,7 @@ CONNECTIONS = 8
 DEEP = 256
 UNREAD_REQUESTS = 150_000  # their answers, 10 MB, are more than the two sockets hold
 SMALL_RECEIVE_BYTES = 16 * 1024
+IP_BIND_ADDRESS_NO_PORT = 24  # in <linux/in.h>; Python's socket module does not name it before 3.12
 
 HEAD = b" HTTP/1.1\r\nHost: localhost:8080\r\n"
 GET = b"GET /baseline11?a=13&b=42" + HEAD + b"\r\n"
@@ -55,8 +56,12 @@ class Answer:
 class Client:
     """A connection that knows just enough HTTP to tell answers apart."""
 
-    def __init__(self, port, receive_bytes=None):
+    def __init__(self, port, receive_bytes=None, source=None):
         self.socket = socket.socket()
+        if source:
+            # The port is chosen when connecting: each source address then has a whole range of them.
+            self.socket.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+            self.socket.bind((source, 0))
         if receive_bytes:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
         self.socket.settimeout(TIMEOUT_SECONDS)
@@ -105,8 +110,11 @@ class Client:
             raise WrongAnswer(f"{answer.body!r} instead of {body!r} to {request!r}")
         return answer
 
-    def expect_silence(self):
-        if self._at != len(self._received) or select.select([self.socket], [], [], 0.01)[0]:
+    def expect_silence(self, seconds=0.01):
+        # poll, not select: descriptors may be larger than select's sets.
+        poll = select.poll()
+        poll.register(self.socket, select.POLLIN)
+        if self._at != len(self._received) or poll.poll(seconds * 1000):
             raise WrongAnswer("more answers than requests")
 
 

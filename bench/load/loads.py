@@ -39,10 +39,12 @@ class LoadResult:
         return self.requests / self.microseconds * 1e6
 
 
-def missing_programs(profiles, short_lived):
+def missing_programs(profiles, short_lived, strace):
     programs = {"taskset": "util-linux"}
     if set(profiles) & set(SCRIPTS):
         programs["wrk"] = "wrk"
+    if strace:
+        programs["strace"] = "strace, or say --no-strace"
     missing = [
         f"{name}: install {package}" for name, package in programs.items() if not shutil.which(name)
     ]

@@ -1,5 +1,6 @@
 """Starts servers pinned to CPUs, reads what CPU time they have used, and ends them by their id."""
 
+import glob
 import os
 import socket
 import subprocess
@@ -7,6 +8,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 HOST = "127.0.0.1"
 START_SECONDS = 10
 STOP_SECONDS = 5
@@ -30,6 +32,12 @@ class CpuTime:
     def user_share(self):
         ticks = self.user_ticks + self.system_ticks
         return self.user_ticks / ticks if ticks else 0.0
+
+
+def built(name):
+    """The newest program of that name in the repository's build directories."""
+    found = glob.glob(os.path.join(REPOSITORY, "build*", "**", name), recursive=True)
+    return max(filter(os.path.isfile, found), key=os.path.getmtime, default=None)
 
 
 def free_port():
