@@ -14,6 +14,7 @@
 #include <string>
 
 #include "http/request_parser.hpp"
+#include "wrong_answer.hpp"
 
 namespace {
 
@@ -43,7 +44,7 @@ void parse_headers(benchmark::State& state) {
         const auto progress = parser.parse_head(bytes, head);
         if (!progress || *progress != RequestParser::Progress::head_complete ||
             head.headers.size() != static_cast<std::size_t>(headers) || head.query != "a=13&b=42") {
-            state.SkipWithError("not parsed");
+            coir::bench::wrong_answer(state, "not parsed");
             break;
         }
         parser.reset();
@@ -61,7 +62,7 @@ void llhttp_headers(benchmark::State& state) {
     for (auto _ : state) {
         llhttp_init(&llhttp, HTTP_REQUEST, &settings);
         if (llhttp_execute(&llhttp, bytes.data(), bytes.size()) != HPE_PAUSED) {
-            state.SkipWithError("not parsed");
+            coir::bench::wrong_answer(state, "not parsed");
             break;
         }
     }
@@ -88,7 +89,7 @@ void parse_chunked_post(benchmark::State& state) {
         const auto decoded =
             parser.decode_chunks(std::as_bytes(std::span(body_bytes)), body.data());
         if (!progress || !decoded || !decoded->complete || decoded->written != 2) {
-            state.SkipWithError("not parsed");
+            coir::bench::wrong_answer(state, "not parsed");
             break;
         }
         parser.reset();

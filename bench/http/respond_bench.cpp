@@ -2,7 +2,7 @@
 //
 // Inside the timer: for http/serve, a burst of 16 requests from the input buffer to the output
 // buffer: parse, route, handle, respond; for http/route and http/respond one station alone.
-// Outside: system calls, fibers. The yardstick copies a finished response 16 times. Surprising
+// Outside: system calls, fibers, and the comparison of the last bytes with what they should be. The yardstick copies a finished response 16 times. Surprising
 // would be: a serve that costs more than parse, route and respond together, or a route whose cost
 // grows with the number of exact routes.
 
@@ -21,12 +21,17 @@
 #include "http/date_cache.hpp"
 #include "http/request_parser.hpp"
 #include "http/response_writer.hpp"
+#include "wrong_answer.hpp"
 
 namespace {
 
 using namespace coir::http;
 
 constexpr int kBurst = 16;
+
+constexpr std::string_view kFinishedResponse =
+    "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+    "Content-Type: text/plain\r\nContent-Length: 2\r\n\r\nok";
 
 void get_pipeline(Request&, Response& response) {
     response.content_type(media::text_plain).body_static("ok");
@@ -43,13 +48,17 @@ void get_baseline(Request& request, Response& response) {
         .body(std::string_view(text, static_cast<std::size_t>(end - text)));
 }
 
+// What is never called, for the routes that must not be mistaken for each other.
+void get_other(Request&, Response&) {}
+void get_post_of_user(Request&, Response&) {}
+
 Router make_router(int more_routes) {
     Router router;
     router.get("/pipeline", get_pipeline).get("/baseline11", get_baseline);
     for (int i = 0; i < more_routes; ++i) {
-        router.get("/route/" + std::to_string(i), get_pipeline);
+        router.get("/route/" + std::to_string(i), get_other);
     }
-    router.get("/users/{id}/posts/{post}", get_pipeline);
+    router.get("/users/{id}/posts/{post}", get_post_of_user);
     return router;
 }
 
@@ -75,7 +84,7 @@ void serve(benchmark::State& state, std::string_view target, std::string_view ex
         while (!in.empty()) {
             const auto progress = parser.parse_head(in.as_text(), head);
             if (!progress) {
-                state.SkipWithError("not parsed");
+                coir::bench::wrong_answer(state, "not parsed");
                 return;
             }
             const Router::Match match = router.find(head.method, head.path, request.parameters());
@@ -86,7 +95,7 @@ void serve(benchmark::State& state, std::string_view target, std::string_view ex
             parser.reset();
         }
         if (!out.as_text().ends_with(expected_body)) {
-            state.SkipWithError("wrong answer");
+            coir::bench::wrong_answer(state, "wrong answer");
             return;
         }
         out.clear();
@@ -98,16 +107,22 @@ BENCHMARK_CAPTURE(serve, baseline, "/baseline11?a=13&b=42", "\r\n\r\n55")
     ->Name("http/serve/baseline");
 
 void copy_finished_response(benchmark::State& state) {
-    const std::string response =
-        "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
-        "Content-Type: text/plain\r\nContent-Length: 2\r\n\r\nok";
+    const std::string response(kFinishedResponse);
+    std::string expected;
+    for (int i = 0; i < kBurst; ++i) {
+        expected += response;
+    }
     coir::Buffer out(8192);
     for (auto _ : state) {
+        out.clear();
         for (int i = 0; i < kBurst; ++i) {
             out.append(response);
         }
         benchmark::DoNotOptimize(out.as_text().data());
-        out.clear();
+    }
+    if (out.as_text() != expected) {
+        coir::bench::wrong_answer(state, "not copied");
+        return;
     }
     state.SetItemsProcessed(kBurst * state.iterations());
 }
@@ -121,28 +136,51 @@ void respond(benchmark::State& state) {
     context.date_line = date.line_at(784111777);
     coir::Buffer out(8192);
     for (auto _ : state) {
+        out.clear();
         (void)response_writer::append_response(out, response, context);
         benchmark::DoNotOptimize(out.as_text().data());
-        out.clear();
+    }
+    if (out.as_text() != kFinishedResponse) {
+        coir::bench::wrong_answer(state, "wrong bytes");
+        return;
     }
     state.SetItemsProcessed(state.iterations());
 }
 BENCHMARK(respond)->Name("http/respond");
 
-void route(benchmark::State& state, std::string_view path) {
+using Function = void (*)(Request&, Response&);
+
+bool is(const Handler* handler, Function expected) {
+    const auto* function = handler != nullptr ? handler->target<Function>() : nullptr;
+    return function != nullptr && *function == expected;
+}
+
+void route(benchmark::State& state, std::string_view path, Function expected) {
     const Router router = make_router(static_cast<int>(state.range(0)));
     PathParameters parameters;
+    const Handler* const handler = router.find(Method::get, path, parameters).handler;
+    if (!is(handler, expected)) {
+        coir::bench::wrong_answer(state, "not found, or another route's handler");
+        return;
+    }
     for (auto _ : state) {
-        const Router::Match match = router.find(Method::get, path, parameters);
-        if (match.handler == nullptr) {
-            state.SkipWithError("not found");
+        if (router.find(Method::get, path, parameters).handler != handler) {
+            coir::bench::wrong_answer(state, "found another handler");
             return;
         }
     }
+    if (expected == get_post_of_user &&
+        (parameters.find("id") != "77" || parameters.find("post") != "88")) {
+        coir::bench::wrong_answer(state, "wrong parameters");
+        return;
+    }
     state.SetItemsProcessed(state.iterations());
 }
-BENCHMARK_CAPTURE(route, exact, "/baseline11")->Name("http/route/exact/routes")->Arg(1)->Arg(1000);
-BENCHMARK_CAPTURE(route, parameters, "/users/77/posts/88")
+BENCHMARK_CAPTURE(route, exact, "/baseline11", get_baseline)
+    ->Name("http/route/exact/routes")
+    ->Arg(1)
+    ->Arg(1000);
+BENCHMARK_CAPTURE(route, parameters, "/users/77/posts/88", get_post_of_user)
     ->Name("http/route/parameters/routes")
     ->Arg(1)
     ->Arg(1000);

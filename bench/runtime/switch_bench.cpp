@@ -13,6 +13,7 @@
 
 #include "coir/runtime/runtime.hpp"
 #include "coir/runtime/this_fiber.hpp"
+#include "wrong_answer.hpp"
 
 namespace {
 
@@ -37,7 +38,7 @@ void yield_between_two_fibers(benchmark::State& state) {
             done = true;
             other.join();
             if (partner < own - 1) {
-                state.SkipWithError("a yield did not let the other fiber run");
+                coir::bench::wrong_answer(state, "a yield did not let the other fiber run");
             }
             switches = own + partner;
         }).join();
@@ -62,6 +63,9 @@ void yield_between_two_boost_fibers(benchmark::State& state) {
     }
     done = true;
     other.join();
+    if (partner < own - 1) {
+        coir::bench::wrong_answer(state, "a yield did not let the other fiber run");
+    }
     state.SetItemsProcessed(own + partner);
 }
 BENCHMARK(yield_between_two_boost_fibers)->Name("runtime/yield/yardstick:boost")->UseRealTime();
@@ -73,6 +77,14 @@ void yield_alone(benchmark::State& state) {
             coir::this_fiber::yield();
         }
     });
+    runtime.stop();  // the counters are exact then
+    const coir::RuntimeStats stats = runtime.stats();
+    const auto yields = static_cast<std::uint64_t>(state.iterations());
+    if (stats.polls < yields / 1000) {
+        coir::bench::wrong_answer(state, "yields keep the poller waiting");
+    } else if (stats.switches > yields / 2 + 100) {
+        coir::bench::wrong_answer(state, "a yield that gives way to nobody has switched");
+    }
     state.SetItemsProcessed(state.iterations());
 }
 BENCHMARK(yield_alone)->Name("runtime/yield_alone")->UseRealTime();
@@ -85,7 +97,7 @@ void spawn_and_join(benchmark::State& state) {
             value = coir::spawn([value] { return value + 1; }).join();
         }
         if (value != static_cast<int>(state.iterations())) {
-            state.SkipWithError("a fiber was lost");
+            coir::bench::wrong_answer(state, "a fiber was lost");
         }
     });
     state.SetItemsProcessed(state.iterations());
@@ -99,7 +111,7 @@ void spawn_and_join_boost(benchmark::State& state) {
         fiber.join();
     }
     if (value != static_cast<int>(state.iterations())) {
-        state.SkipWithError("a fiber was lost");
+        coir::bench::wrong_answer(state, "a fiber was lost");
     }
     state.SetItemsProcessed(state.iterations());
 }
@@ -112,7 +124,7 @@ void spawn_and_join_thread(benchmark::State& state) {
         thread.join();
     }
     if (value != static_cast<int>(state.iterations())) {
-        state.SkipWithError("a thread was lost");
+        coir::bench::wrong_answer(state, "a thread was lost");
     }
     state.SetItemsProcessed(state.iterations());
 }

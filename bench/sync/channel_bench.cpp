@@ -11,6 +11,7 @@
 
 #include "coir/runtime/runtime.hpp"
 #include "coir/sync/channel.hpp"
+#include "wrong_answer.hpp"
 
 namespace {
 
@@ -33,7 +34,7 @@ void channel_hop(benchmark::State& state) {
         there.close();
         echo.join();
         if (value != static_cast<std::int64_t>(state.iterations())) {
-            state.SkipWithError("a value was lost");
+            coir::bench::wrong_answer(state, "a value was lost");
         }
     });
     state.SetItemsProcessed(2 * state.iterations());
@@ -56,7 +57,7 @@ void channel_hop_boost(benchmark::State& state) {
     there.close();
     echo.join();
     if (value != static_cast<std::int64_t>(state.iterations())) {
-        state.SkipWithError("a value was lost");
+        coir::bench::wrong_answer(state, "a value was lost");
     }
     state.SetItemsProcessed(2 * state.iterations());
 }
