@@ -70,8 +70,7 @@ void load(const std::filesystem::path& file, std::vector<WireCase>& cases) {
 
 std::vector<WireCase> load_wire_cases() {
     std::vector<std::filesystem::path> files;
-    for (const auto& entry : std::filesystem::directory_iterator(
-             std::filesystem::path(__FILE__).parent_path() / "wire")) {
+    for (const auto& entry : std::filesystem::directory_iterator(COIR_WIRE_CASES)) {
         files.push_back(entry.path());
     }
     std::sort(files.begin(), files.end());
