@@ -33,7 +33,8 @@ void raise_descriptor_limit(std::size_t workers) {
     if (limit.rlim_cur < needed) {
         throw std::runtime_error("the limit of open descriptors (ulimit -n) is " +
                                  std::to_string(limit.rlim_cur) + ", and " +
-                                 std::to_string(workers) + " workers need at least " +
+                                 std::to_string(workers) +
+                                 (workers == 1 ? " worker needs" : " workers need") + " at least " +
                                  std::to_string(needed));
     }
 }

@@ -80,6 +80,9 @@ Options parse_options(std::span<const char* const> arguments, const Environment&
 
     Options options;
     options.help = settings.help;
+    if (options.help) {
+        return options;  // whoever asks may well have a wrong value
+    }
     if (settings.port.text != nullptr) {
         const auto port = parse_integer<std::uint16_t>(settings.port.text);
         if (!port) {

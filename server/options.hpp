@@ -30,7 +30,8 @@ class UsageError final : public std::runtime_error {
 using Environment = std::function<const char*(const char* name)>;
 
 /// `arguments` are those after the program's name. An option beats its environment variable, the last
-/// of several equal options wins, and an empty variable is none. Errors: throws UsageError.
+/// of several equal options wins, and an empty variable is none. With --help no value is looked at.
+/// Errors: throws UsageError.
 [[nodiscard]] Options parse_options(std::span<const char* const> arguments,
                                     const Environment& environment);
 

@@ -116,11 +116,18 @@ TEST(Descriptors, RunningOutOfThemKeepsTheServerServing) {
 
 TEST(Descriptors, TooFewOfThemAreAnErrorAtTheStart) {
     set_descriptor_limit(79);
-    ServerProcess process({"--port", "0", "--workers", "2"});
-    EXPECT_EQ(process.wait_for_end(), ProcessEnd{.exit_code = 1});
-    EXPECT_EQ(process.error_text(),
+    ServerProcess two({"--port", "0", "--workers", "2"});
+    EXPECT_EQ(two.wait_for_end(), ProcessEnd{.exit_code = 1});
+    EXPECT_EQ(two.error_text(),
               "coir-server: the limit of open descriptors (ulimit -n) is 79, and 2 workers need at "
               "least 80\n");
+
+    set_descriptor_limit(71);
+    ServerProcess one({"--port", "0", "--workers", "1"});
+    EXPECT_EQ(one.wait_for_end(), ProcessEnd{.exit_code = 1});
+    EXPECT_EQ(one.error_text(),
+              "coir-server: the limit of open descriptors (ulimit -n) is 71, and 1 worker needs at "
+              "least 72\n");
 }
 
 TEST(Descriptors, TheSoftLimitIsRaised) {

@@ -69,6 +69,12 @@ TEST(Options, HelpNeedsNoValue) {
     EXPECT_TRUE(parse({"-h", "--port=1"}).help);
 }
 
+TEST(Options, HelpIsGivenWhateverTheValuesAre) {
+    EXPECT_TRUE(parse({"--help"}, {{"COIR_PORT", "abc"}}).help);
+    EXPECT_TRUE(parse({"--port=abc", "--workers=-1", "--host=nowhere", "-h"}).help);
+    EXPECT_EQ(why_not({"--help", "--prot=80"}), "there is no option '--prot=80'; see --help");
+}
+
 TEST(Options, RefuseAPortThatIsNone) {
     EXPECT_EQ(why_not({"--port=65536"}),
               "--port: a port is an integer from 0 to 65535, not '65536'");
