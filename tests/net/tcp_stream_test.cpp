@@ -261,11 +261,14 @@ TEST_P(TcpStreamOn, AResetIsReportedToTheReader) {
 
 TEST_P(TcpStreamOn, ConnectIsRefusedWhereNobodyListens) {
     run([] {
-        SocketAddress address;
-        {
-            const auto listener = test::listen_somewhere();
-            address = listener.local_address().value();
-        }
+        // Bound, so that nobody else can listen there.
+        const UniqueFd silent = syscall::socket(AF_INET, SOCK_STREAM, 0).value();
+        const auto any_port = SocketAddress::loopback(0);
+        syscall::bind(silent.get(), any_port.native(), any_port.native_size()).value();
+        sockaddr_storage bound{};
+        socklen_t length = sizeof(bound);
+        syscall::local_address(silent.get(), bound, length).value();
+        const auto address = SocketAddress::from_native(bound);
         EXPECT_EQ(TcpStream::connect(address, soon()).error(), std::errc::connection_refused);
     });
 }

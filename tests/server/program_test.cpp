@@ -2,14 +2,19 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <csignal>
+#include <memory>
+#include <stdexcept>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "server/arena_requests.hpp"
 #include "server/expect_answer.hpp"
+#include "support/listening_sockets.hpp"
 #include "support/patience.hpp"
 #include "support/server_process.hpp"
 #include "support/tcp_client.hpp"
@@ -29,10 +34,28 @@ const ProcessEnd kUsage{.exit_code = 2};
 /// The program's own patience with requests that have begun.
 constexpr auto kStopDeadline = 10s;
 
-void expect_refused_soon(std::uint16_t port) {
-    EXPECT_TRUE(holds_before(soon(), [port] {
-        return TcpClient::why_not_connect(port) == std::errc::connection_refused;
-    }));
+/// Sends the signal, and waits until the server refuses connections.
+void stop_listening(RunningServer& server, int signal) {
+    const pid_t pid = server.process().pid();
+    ASSERT_GT(listening_sockets(pid), 0U);
+    server.process().send_signal(signal);
+    EXPECT_TRUE(holds_before(soon(), [pid] { return listening_sockets(pid) == 0; }));
+}
+
+/// On a port below those that Linux hands out by itself (from 32,768 up): nobody gets it by chance
+/// while it is free.
+std::unique_ptr<RunningServer> make_server_on_quiet_port() {
+    constexpr int kTries = 100;
+    const int first = 20'000 + ::getpid() % 10'000;
+    for (int port = first; port != first + kTries; ++port) {
+        try {
+            return std::make_unique<RunningServer>(
+                std::vector<std::string>{"--workers", "2", "--port", std::to_string(port)});
+        } catch (const std::runtime_error&) {
+            // Taken.
+        }
+    }
+    throw std::runtime_error("no port is free");
 }
 
 TEST(Program, SaysInOneLineWhereItListensAndWithWhat) {
@@ -97,13 +120,13 @@ TEST(Program, RefusesAnAddressThatIsNotOurs) {
 TEST(Program, ListensAgainOnThePortItHasJustLeft) {
     std::string port;
     {
-        RunningServer server;
-        port = std::to_string(server.port());
-        TcpClient client(server.port());
+        const auto server = make_server_on_quiet_port();
+        port = std::to_string(server->port());
+        TcpClient client(server->port());
         expect_alive(client);
-        server.process().send_signal(SIGTERM);  // the server closes first, and its side waits
+        server->process().send_signal(SIGTERM);  // the server closes first, and its side waits
         client.expect_end();
-        EXPECT_EQ(server.process().wait_for_end(), kSuccess);
+        EXPECT_EQ(server->process().wait_for_end(), kSuccess);
     }
     ServerProcess again({"--host", "127.0.0.1", "--port", port});
     EXPECT_TRUE(again.read_line()) << again.error_text();
@@ -165,8 +188,7 @@ TEST_P(Stop, AnswersRequestsThatHaveBegun) {
         const std::size_t half = exchange.request.size() / 2;
         client.send(exchange.request.substr(0, half));
         client.wait_until_read();
-        server.process().send_signal(GetParam());
-        expect_refused_soon(server.port());
+        stop_listening(server, GetParam());
         client.send(exchange.request.substr(half));
         const HttpReply reply = exchange.is_head ? client.receive_to_head() : client.receive();
         expect_text(reply, 200, exchange.is_head ? "" : exchange.body);
@@ -209,9 +231,8 @@ protected:
     void SetUp() override {
         client_.send("POST /baseline11?a=1 HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n2");
         client_.wait_until_read();
-        server_.process().send_signal(SIGTERM);
         stopped_at_ = Deadline::Clock::now();
-        expect_refused_soon(server_.port());
+        stop_listening(server_, SIGTERM);
     }
     [[nodiscard]] auto elapsed() const { return Deadline::Clock::now() - stopped_at_; }
 

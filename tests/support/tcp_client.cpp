@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <numeric>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -65,11 +66,6 @@ TcpClient::TcpClient(std::uint16_t port, int receive_buffer_bytes)
     if (!connected) {
         throw ClientError("cannot connect: " + connected.error().message());
     }
-}
-
-std::error_code TcpClient::why_not_connect(std::uint16_t port) {
-    const UniqueFd socket = make_socket(0);
-    return connect_to(socket.get(), port, soon()).error();
 }
 
 void TcpClient::send(std::string_view bytes) {

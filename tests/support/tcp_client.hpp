@@ -6,7 +6,6 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
-#include <system_error>
 
 #include "coir/base/deadline.hpp"
 #include "coir/base/result.hpp"
@@ -26,8 +25,6 @@ class TcpClient final {
 public:
     /// Connects. A small receive buffer makes a client that the server has to wait for.
     explicit TcpClient(std::uint16_t port, int receive_buffer_bytes = 0);
-    /// Why nobody can connect; no error if somebody could.
-    [[nodiscard]] static std::error_code why_not_connect(std::uint16_t port);
 
     void send(std::string_view bytes);
     /// As send(), for bytes that the server may refuse while they are sent.
