@@ -268,7 +268,8 @@ Connection::Next Connection::finish_stream(Exchange& exchange) {
     if (keep) [[likely]] {
         return Next::idle;
     }
-    return exchange.in.empty() ? Next::close : Next::linger;
+    // Where closing was our idea, the next request may lie unread in the kernel.
+    return exchange.in.empty() && !exchange.head.keep_alive ? Next::close : Next::linger;
 }
 
 Connection::Next Connection::fail_handler(Exchange& exchange, std::error_code error,

@@ -124,6 +124,43 @@ TEST(Connection, ClosesWhenTheHandlerSaysSo) {
     client.expect_end();
 }
 
+// close() with unread bytes in the kernel discards what it has not sent yet, and the engine looked
+// only at its own buffer: the end of a long reply was lost if the client had sent on.
+TEST(Connection, AReplyThatClosesReachesAClientThatHasSentMore) {
+    static const std::string large = pattern(4'000'000);
+    std::atomic<int> inside = 0;
+    std::atomic<int> may_go_on = 0;
+    Router routes;
+    const auto wait = [&] {
+        const int turn = ++inside;
+        while (may_go_on < turn) {
+            this_fiber::sleep_for(milliseconds(1));
+        }
+    };
+    routes.get("/whole", [&](Request&, Response& response) {
+        wait();
+        response.body_static(large).close_connection();
+    });
+    routes.get("/pieces", [&](Request&, Response& response) {
+        wait();
+        ASSERT_TRUE(response.write(large, kNever).has_value());
+    });
+    Served served(std::move(routes));
+    int turn = 0;
+    for (const std::string& request :
+         {get("/whole"), std::string("GET /pieces HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")}) {
+        TcpClient client(served.port(), 16 * 1024);
+        client.send(request);
+        ++turn;
+        EXPECT_TRUE(holds_before(soon(), [&] { return inside == turn; }));
+        client.send(request);
+        may_go_on = turn;
+        const std::string reply = client.receive_rest();
+        EXPECT_NE(reply.find("\r\nConnection: close\r\n"), std::string::npos);
+        EXPECT_TRUE(reply.ends_with(large)) << reply.size() << " bytes have come";
+    }
+}
+
 TEST(Connection, KeepsHttp10OnlyWhenAskedTo) {
     Served served(sample_router());
     TcpClient client(served.port());

@@ -174,6 +174,8 @@ TEST(Server, StopLetsBegunRequestsBeAnswered) {
     EXPECT_TRUE(reply.says_close());
     head.send("TP/1.1\r\nHost: a\r\n\r\n");
     EXPECT_EQ(head.receive().status, 405);
+    client.close();
+    head.close();
     served.join();
 }
 
@@ -197,6 +199,59 @@ TEST(Server, StopAnswersAWholeBurstAndClosesBehindIt) {
     may_go_on = true;
     EXPECT_FALSE(client.receive().says_close());
     EXPECT_FALSE(client.receive().says_close());
+    EXPECT_TRUE(client.receive().says_close());
+    client.expect_end();
+    client.close();
+    served.join();
+}
+
+// The client cannot know of the stop; its next request must not cost it this reply.
+TEST(Server, StopLosesNothingOfAReplyWhenTheClientSendsOn) {
+    static const std::string large(4'000'000, 'x');
+    std::atomic<bool> is_in_handler = false;
+    std::atomic<bool> may_go_on = false;
+    Router routes;
+    routes.get("/", [&](Request&, Response& response) {
+        is_in_handler = true;
+        while (!may_go_on) {
+            this_fiber::sleep_for(milliseconds(1));
+        }
+        response.body_static(large);
+    });
+    Served served(std::move(routes));
+    TcpClient client(served.port(), 16 * 1024);
+    client.send(kGet);
+    EXPECT_TRUE(holds_before(soon(), [&] { return is_in_handler.load(); }));
+    served.server().stop(Deadline::after(seconds(1000)));
+    client.send(kGet);
+    may_go_on = true;
+    const HttpReply reply = client.receive();
+    EXPECT_TRUE(reply.says_close());
+    EXPECT_EQ(reply.body.size(), large.size());
+    client.expect_end();
+    client.close();
+    served.join();
+}
+
+TEST(Server, StopDoesNotWaitBeyondTheDeadlineForAClientThatDoesNotClose) {
+    ServerOptions options;
+    options.linger_timeout = seconds(1000);
+    std::atomic<bool> is_in_handler = false;
+    std::atomic<bool> may_go_on = false;
+    Router routes;
+    routes.get("/", [&](Request&, Response& response) {
+        is_in_handler = true;
+        while (!may_go_on) {
+            this_fiber::sleep_for(milliseconds(1));
+        }
+        response.body("ok");
+    });
+    Served served(std::move(routes), options);
+    TcpClient client(served.port());
+    client.send(kGet);
+    EXPECT_TRUE(holds_before(soon(), [&] { return is_in_handler.load(); }));
+    served.server().stop(Deadline::after(milliseconds(100)));
+    may_go_on = true;
     EXPECT_TRUE(client.receive().says_close());
     client.expect_end();
     served.join();

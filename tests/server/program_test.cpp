@@ -194,6 +194,7 @@ TEST_P(Stop, AnswersRequestsThatHaveBegun) {
         expect_text(reply, 200, exchange.is_head ? "" : exchange.body);
         EXPECT_TRUE(reply.says_close());
         client.expect_end();
+        client.close();  // or the server lingers
         EXPECT_EQ(server.process().wait_for_end(), kSuccess);
     }
 }

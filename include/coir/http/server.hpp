@@ -63,8 +63,9 @@ struct ServerOptions {
     /// Peers below this rate run into the two timeouts above. A bad mobile link has ten times as
     /// much.
     std::size_t slowest_bytes_per_second = 1024;
-    /// After a refused request: how long to read on and drop what comes, so that the reset that
-    /// closing a socket with unread bytes causes does not destroy the reply on its way.
+    /// After a reply with which the server ends a connection that the client would have kept: how
+    /// long to read on and drop what comes, at most until the client closes. Closing a socket with
+    /// unread bytes resets the connection, which destroys the reply on its way.
     std::chrono::milliseconds linger_timeout{2'000};
 
     /// Connections that the kernel holds for each worker until they are accepted.
