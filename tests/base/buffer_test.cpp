@@ -79,6 +79,21 @@ TEST(Buffer, ClearForgetsTheBytesAndKeepsTheRoom) {
     EXPECT_EQ(buffer.capacity(), 8U);
 }
 
+TEST(Buffer, TruncateTakesBackWhatCameLast) {
+    Buffer buffer(8);
+    buffer.append("abcdef");
+    buffer.consume(1);
+    buffer.truncate(5);
+    EXPECT_EQ(buffer.as_text(), "bcdef");
+    buffer.truncate(2);
+    EXPECT_EQ(buffer.as_text(), "bc");
+    buffer.append("xyz");
+    EXPECT_EQ(buffer.as_text(), "bcxyz");
+    buffer.truncate(0);
+    EXPECT_TRUE(buffer.empty());
+    EXPECT_EQ(buffer.capacity(), 8U);
+}
+
 TEST(Buffer, LeavesAnEmptyBufferBehindWhenMoved) {
     Buffer first(8);
     first.append("abc");
@@ -117,6 +132,7 @@ TEST(BufferDeathTest, ToTakeMoreThanThereIsIsABug) {
     buffer.append("abc");
     EXPECT_DEATH(buffer.consume(4), "broken invariant");
     EXPECT_DEATH(buffer.commit(6), "broken invariant");
+    EXPECT_DEATH(buffer.truncate(4), "broken invariant");
 }
 #endif
 

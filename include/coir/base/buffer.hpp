@@ -52,6 +52,11 @@ public:
             begin_ = end_ = 0;
         }
     }
+    /// Takes back what was made readable last: `size` readable bytes stay.
+    void truncate(std::size_t size) noexcept {
+        COIR_ASSERT(size <= end_ - begin_);
+        end_ = begin_ + size;
+    }
     void clear() noexcept { begin_ = end_ = 0; }
 
     void append(std::string_view text) {
