@@ -10,6 +10,7 @@ using response_writer::Framing;
 
 void BodySink::start() {
     started_ = true;
+    wire_.mark();
     written_ = 0;
     error_ = {};
     // A handler that reads while it writes will read to the end. If it does not, the connection

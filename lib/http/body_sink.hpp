@@ -31,8 +31,14 @@ public:
     /// Requires: has_started().
     [[nodiscard]] Result<void> finish();
 
-    /// Whether the head is on its way, so that no other response can be made.
+    /// Whether the head has been made. Another response can only be made if the wire can take it
+    /// back.
     [[nodiscard]] bool has_started() const noexcept { return started_; }
+    /// Whether the client takes the end of the connection for the end of the body. Requires:
+    /// has_started().
+    [[nodiscard]] bool ends_with_connection() const noexcept {
+        return framing_ == response_writer::Framing::until_close;
+    }
 
 private:
     void start();

@@ -276,8 +276,12 @@ Connection::Next Connection::fail_handler(Exchange& exchange, std::error_code er
                                           std::exception_ptr exception) {
     server_.here().handler_failures.add();
     server_.report({ServerError::Where::handler, error, std::move(exception), exchange.head.path});
-    return exchange.sink.has_started() ? Next::abort
-                                       : reply_and_linger(exchange, Status::internal_server_error);
+    if (exchange.sink.has_started() && !exchange.wire.take_back()) {
+        // Length or chunks show that the rest is missing. A reset would say so too, but destroy
+        // earlier replies that are still on their way.
+        return exchange.sink.ends_with_connection() ? Next::abort : flush(exchange, Next::linger);
+    }
+    return reply_and_linger(exchange, Status::internal_server_error);
 }
 
 Connection::Next Connection::refuse(Exchange& exchange, std::error_code error,

@@ -39,6 +39,7 @@ Result<void> Wire::flush(Deadline deadline) noexcept {
     }
     const auto written = stream_->write_all(out.readable(), write_deadline(out.size(), deadline));
     out.clear();
+    mark_ = kNoMark;
     failed_ = written.error();
     return written;
 }
@@ -53,8 +54,15 @@ Result<void> Wire::flush_with(std::span<const std::byte> data, std::span<const s
     const std::size_t bytes = out.size() + data.size() + tail.size();
     const auto written = stream_->write_all(pieces, write_deadline(bytes, deadline));
     out.clear();
+    mark_ = kNoMark;
     failed_ = written.error();
     return written;
+}
+
+bool Wire::take_back() noexcept {
+    const bool whole = mark_ != kNoMark;
+    out.truncate(whole ? mark_ : 0);
+    return whole;
 }
 
 }  // namespace coir::http

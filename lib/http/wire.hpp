@@ -21,6 +21,7 @@ public:
     void attach(net::TcpStream& stream) noexcept {
         stream_ = &stream;
         failed_ = {};
+        mark_ = kNoMark;
     }
     [[nodiscard]] net::TcpStream& stream() noexcept { return *stream_; }
     [[nodiscard]] const ServerOptions& options() const noexcept { return options_; }
@@ -32,6 +33,11 @@ public:
     [[nodiscard]] Result<void> flush_with(std::span<const std::byte> data,
                                           std::span<const std::byte> tail,
                                           Deadline deadline) noexcept;
+    /// What is collected from now on can be taken back, as long as nothing is sent.
+    void mark() noexcept { mark_ = out.size(); }
+    /// Forgets what has been collected since mark(). False if some of it has been sent: the rest is
+    /// forgotten then.
+    [[nodiscard]] bool take_back() noexcept;
     /// Before each read and write: lets others run now and then. A peer that sends or reads as fast
     /// as this fiber works would keep its worker else, for nothing ever has to be waited for.
     void give_way() noexcept;
@@ -42,11 +48,14 @@ public:
     Buffer out;
 
 private:
+    static constexpr std::size_t kNoMark = static_cast<std::size_t>(-1);
+
     [[nodiscard]] Deadline write_deadline(std::size_t bytes, Deadline deadline) const noexcept;
 
     const ServerOptions& options_;
     net::TcpStream* stream_ = nullptr;  // null while the exchange is not lent
     std::error_code failed_;
+    std::size_t mark_ = kNoMark;  // in `out`; kNoMark if what was before it has been sent
     unsigned transfers_ = 0;
 };
 

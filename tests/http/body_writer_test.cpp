@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <stdexcept>
 #include <string>
 
 #include "coir/base/error.hpp"
@@ -91,7 +92,7 @@ TEST(BodyWriter, SendsLargePiecesBetweenSmallOnes) {
     EXPECT_EQ(client.receive().body, expected);
 }
 
-TEST(BodyWriter, ABrokenPromiseAbortsTheConnection) {
+TEST(BodyWriter, ABrokenPromiseIsA500OrTheEndOfTheConnection) {
     std::atomic<int> reports = 0;
     ServerOptions options;
     options.on_error = [&reports](const ServerError& error) {
@@ -103,17 +104,69 @@ TEST(BodyWriter, ABrokenPromiseAbortsTheConnection) {
     routes.get("/", [](Request&, Response& response) {
         response.content_length(6);
         ASSERT_TRUE(response.write("abc", kNever).has_value());
+        ASSERT_TRUE(response.body_writer().flush(kNever).has_value());
     });
     routes.get("/1", [](Request&, Response& response) { response.content_length(6).body("abc"); });
+    routes.get("/2", [](Request&, Response& response) {
+        response.content_length(6);
+        ASSERT_TRUE(response.write("abc", kNever).has_value());
+    });
     Served served(std::move(routes), options);
     TcpClient client(served.port());
     client.send(kGet);
     EXPECT_ANY_THROW(client.receive());
-    TcpClient second(served.port());
-    second.send(get("/1"));
-    EXPECT_EQ(second.receive().status, 500);
+    for (const char* path : {"/1", "/2"}) {
+        TcpClient other(served.port());
+        other.send(get(path));
+        const HttpReply reply = other.receive();
+        EXPECT_EQ(reply.status, 500) << path;
+        EXPECT_TRUE(reply.says_close()) << path;
+        other.expect_end();
+    }
+    EXPECT_EQ(served.stats().handler_failures, 3U);
+    EXPECT_EQ(reports, 3);
+}
+
+// A failure of one request used to reset the connection, and took the replies to the requests before
+// it along.
+TEST(BodyWriter, AFailureLeavesEarlierRepliesAlone) {
+    Router routes = test::sample_router();
+    routes.get("/throw", [](Request&, Response& response) {
+        ASSERT_TRUE(response.write("abc", kNever).has_value());
+        throw std::runtime_error("no more");
+    });
+    routes.get("/short", [](Request&, Response& response) {
+        response.content_length(6);
+        ASSERT_TRUE(response.write("abc", kNever).has_value());
+    });
+    Served served(std::move(routes));
+    for (const char* path : {"/throw", "/short"}) {
+        TcpClient client(served.port());
+        client.send(get("/1") + get("/2") + get(path) + get("/3"));
+        EXPECT_EQ(client.receive().body, "/1");
+        EXPECT_EQ(client.receive().body, "/2");
+        EXPECT_EQ(client.receive().status, 500);
+        client.expect_end();
+    }
     EXPECT_EQ(served.stats().handler_failures, 2U);
-    EXPECT_EQ(reports, 2);
+}
+
+TEST(BodyWriter, AFailureInTheMiddleLeavesEarlierRepliesAlone) {
+    static const std::string large = pattern(4'000'000);
+    Router routes;
+    routes.get("/large", [](Request&, Response& response) { response.body_static(large); });
+    routes.get("/throw", [](Request&, Response& response) {
+        ASSERT_TRUE(response.write("abc", kNever).has_value());
+        ASSERT_TRUE(response.body_writer().flush(kNever).has_value());
+        ASSERT_TRUE(response.write("def", kNever).has_value());
+        throw std::runtime_error("no more");
+    });
+    Served served(std::move(routes));
+    TcpClient client(served.port(), 16 * 1024);
+    client.send(get("/large") + get("/throw") + get("/large"));
+    EXPECT_EQ(client.receive().body, large);
+    const std::string rest = client.receive_rest();
+    EXPECT_TRUE(rest.ends_with("\r\n\r\n3\r\nabc\r\n")) << rest;
 }
 
 }  // namespace

@@ -16,8 +16,8 @@ class BodySink;
 /// The first write sends the head and decides the framing: exact if the response has a
 /// content_length(), else chunked, and for an HTTP/1.0 client until the connection closes. Small
 /// writes are collected in the connection's buffer; flush() sends what has been collected. The end
-/// of the handler ends the body; if fewer bytes were written than promised, the connection is
-/// aborted.
+/// of the handler ends the body. If the handler throws, or has written fewer bytes than promised, the
+/// client gets a 500 instead, or the connection ends in the middle if a part has been sent.
 class BodyWriter final {
 public:
     explicit BodyWriter(BodySink& sink) noexcept : sink_(&sink) {}
