@@ -22,7 +22,7 @@ void BodySource::begin_body(const RequestHead& head) noexcept {
     decoded_ = 0;
     received_ = 0;
     used_ = parser_.head_bytes();
-    begun_ = {};
+    waited_ = {};
     error_ = {};
     collected_.clear();
     COIR_ASSERT(spill_.empty());
@@ -97,13 +97,12 @@ Result<std::size_t> BodySource::receive(std::span<std::byte> into, Deadline dead
     if (const auto ready = before_wait(deadline); !ready) {
         return ready.error();
     }
-    if (begun_ == Deadline::Clock::time_point()) {
-        begun_ = coarse_now();
-    }
-    const Deadline last =
-        Deadline::at(begun_ + patience(wire_.options().body_timeout, received_, wire_.options()));
     wire_.give_way();
+    const auto begun = coarse_now();
+    const Deadline last = Deadline::at(
+        begun + patience(wire_.options().body_timeout, received_, wire_.options()) - waited_);
     const auto read = wire_.stream().read_some(into, std::min(deadline, last));
+    waited_ += coarse_now() - begun;
     if (!read) {
         // The caller may have had less patience than the server has.
         return read.error() == std::errc::timed_out && deadline < last ? read.error()

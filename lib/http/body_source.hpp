@@ -105,13 +105,13 @@ private:
     bool had_body_ = false;  // used_ counts, not only the head
     bool chunked_ = false;
     bool complete_ = true;
-    bool expects_continue_ = false;        // and has not been told
-    std::uint64_t remaining_ = 0;          // of a body with a length
-    std::uint64_t announced_ = 0;          // its length, while had_body_
-    std::uint64_t decoded_ = 0;            // of a chunked body
-    std::uint64_t received_ = 0;           // from the socket
-    std::size_t used_ = 0;                 // of `in`: the head, and what has been taken behind it
-    Deadline::Clock::time_point begun_{};  // when the first wait began; the epoch before that
+    bool expects_continue_ = false;       // and has not been told
+    std::uint64_t remaining_ = 0;         // of a body with a length
+    std::uint64_t announced_ = 0;         // its length, while had_body_
+    std::uint64_t decoded_ = 0;           // of a chunked body
+    std::uint64_t received_ = 0;          // from the socket
+    std::size_t used_ = 0;                // of `in`: the head, and what has been taken behind it
+    Deadline::Clock::duration waited_{};  // for the client; the handler's own time is not its fault
     std::error_code error_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <exception>
@@ -9,6 +10,7 @@
 #include <string_view>
 #include <thread>
 
+#include "coir/runtime/this_fiber.hpp"
 #include "sample_routes.hpp"
 #include "support/tcp_client.hpp"
 
@@ -143,6 +145,51 @@ TEST(Connection, ABodyThatDoesNotComeIsA408) {
     const HttpReply reply = client.receive();
     EXPECT_EQ(reply.status, 408);
     EXPECT_TRUE(reply.says_close());
+}
+
+// The budget ran in the handler's own time too, so a punctual client paid for a slow handler.
+TEST(Connection, ASlowHandlerDoesNotUseUpTheTimeOfTheBody) {
+    ServerOptions options;
+    options.body_timeout = milliseconds(2000);
+    std::atomic<bool> is_waiting = false;
+    std::atomic<bool> will_wait = false;
+    Router routes;
+    routes.post("/", [&](Request& request, Response& response) {
+        std::array<std::byte, 1> first;
+        is_waiting = true;
+        EXPECT_EQ(request.body().read_some(first, Deadline::never()).value(), 1U);
+        this_fiber::sleep_for(milliseconds(2300));
+        will_wait = true;
+        if (const auto rest = request.body().read_all(Deadline::never())) {
+            response.body(*rest);
+        }
+    });
+    Served served(std::move(routes), options);
+    TcpClient client(served.port());
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n");
+    EXPECT_TRUE(holds_before(soon(), [&] { return is_waiting.load(); }));
+    client.send("a");
+    EXPECT_TRUE(holds_before(soon(), [&] { return will_wait.load(); }));
+    std::this_thread::sleep_for(milliseconds(50));  // bytes that are there are read in any case
+    client.send("bc");
+    EXPECT_EQ(client.receive().body, "bc");
+}
+
+TEST(Connection, ABodyThatDripsIsCutByOneDeadline) {
+    ServerOptions options;
+    options.body_timeout = milliseconds(200);
+    Served served(sample_router(), options);
+    TcpClient client(served.port());
+    client.send("POST /whole HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
+    std::atomic<bool> done = false;
+    std::thread dripper([&] {
+        while (!done && client.try_send("x")) {
+            std::this_thread::sleep_for(milliseconds(20));
+        }
+    });
+    EXPECT_EQ(client.receive().status, 408);
+    done = true;
+    dripper.join();
 }
 
 TEST(Connection, AClientThatDoesNotReadIsWaitedForAndThenCut) {

@@ -56,7 +56,8 @@ struct ServerOptions {
     std::chrono::milliseconds idle_timeout{75'000};
     /// From the first byte of a head to its last, never renewed: a client cannot drip.
     std::chrono::milliseconds header_timeout{10'000};
-    /// For a body, plus one second for each `slowest_bytes_per_second` that has come.
+    /// For a body, plus one second for each `slowest_bytes_per_second` that has come. Only the time
+    /// in which the server waits for the client counts.
     std::chrono::milliseconds body_timeout{30'000};
     /// For a write to make room, plus the time that its size takes at the slowest rate.
     std::chrono::milliseconds write_timeout{30'000};
