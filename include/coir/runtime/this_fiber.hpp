@@ -17,7 +17,8 @@ void yield() noexcept;
 
 /// Suspends: until `deadline` has passed; for good, if that is never.
 void sleep_until(Deadline deadline) noexcept;
-inline void sleep_for(Deadline::Clock::duration duration) noexcept {
+template <typename Rep, typename Period>
+void sleep_for(std::chrono::duration<Rep, Period> duration) noexcept {
     sleep_until(Deadline::after(duration));
 }
 
