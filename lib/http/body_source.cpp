@@ -99,8 +99,8 @@ Result<std::size_t> BodySource::receive(std::span<std::byte> into, Deadline dead
     }
     wire_.give_way();
     const auto begun = coarse_now();
-    const Deadline last = Deadline::at(
-        begun + patience(wire_.options().body_timeout, received_, wire_.options()) - waited_);
+    const Deadline last = Deadline::roughly_after(
+        patience(wire_.options().body_timeout, received_, wire_.options()) - waited_);
     const auto read = wire_.stream().read_some(into, std::min(deadline, last));
     waited_ += coarse_now() - begun;
     if (!read) {

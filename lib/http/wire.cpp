@@ -13,10 +13,13 @@ constexpr unsigned kTransfersInARow = 32;
 
 }  // namespace
 
-std::chrono::milliseconds patience(std::chrono::milliseconds timeout, std::size_t bytes,
+Deadline::Clock::duration patience(std::chrono::milliseconds timeout, std::uint64_t bytes,
                                    const ServerOptions& options) noexcept {
-    const std::size_t rate = std::max<std::size_t>(options.slowest_bytes_per_second, 1);
-    return timeout + std::chrono::seconds(bytes / rate);
+    using Duration = Deadline::Clock::duration;
+    const std::uint64_t rate = std::max<std::uint64_t>(options.slowest_bytes_per_second, 1);
+    const Duration more = saturated(std::chrono::duration<std::uint64_t>(bytes / rate));
+    const Duration base = saturated(timeout);
+    return base > Duration::max() - more ? Duration::max() : base + more;
 }
 
 void Wire::give_way() noexcept {

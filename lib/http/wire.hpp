@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <span>
 
 #include "coir/base/buffer.hpp"
@@ -59,9 +60,10 @@ private:
     unsigned transfers_ = 0;
 };
 
-/// How long `bytes` may take: `timeout`, and longer the more they are, down to the slowest rate.
-[[nodiscard]] std::chrono::milliseconds patience(std::chrono::milliseconds timeout,
-                                                 std::size_t bytes,
+/// How long `bytes` may take: `timeout`, and longer the more they are, down to the slowest rate. For
+/// ever, if that is more than the clock can hold.
+[[nodiscard]] Deadline::Clock::duration patience(std::chrono::milliseconds timeout,
+                                                 std::uint64_t bytes,
                                                  const ServerOptions& options) noexcept;
 
 }  // namespace coir::http

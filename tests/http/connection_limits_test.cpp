@@ -192,6 +192,40 @@ TEST(Connection, ABodyThatDripsIsCutByOneDeadline) {
     dripper.join();
 }
 
+// The longest timeout overflowed when it became nanoseconds, and ended at once.
+TEST(Connection, TheLongestTimeoutIsNever) {
+    ServerOptions options;
+    options.idle_timeout = milliseconds::max();
+    options.header_timeout = milliseconds::max();
+    options.body_timeout = milliseconds::max();
+    options.write_timeout = milliseconds::max();
+    options.linger_timeout = milliseconds::max();
+    static const std::string large = pattern(4'000'000);
+    Router routes = sample_router();
+    routes.get("/large", [](Request&, Response& response) {
+        response.body_static(large).close_connection();
+    });
+    Served served(std::move(routes), options);
+    TcpClient client(served.port());
+    // Every wait has to last until the next piece comes.
+    for (const char* piece : {"GET /1 HT", "TP/1.1\r\nHost: a\r\n\r\n"}) {
+        std::this_thread::sleep_for(milliseconds(50));
+        client.send(piece);
+    }
+    EXPECT_EQ(client.receive().body, "/1");
+    const std::string upload = post("/whole", "20");
+    client.send(upload.substr(0, upload.size() - 2));
+    client.wait_until_read();
+    for (const char* piece : {"2", "0"}) {
+        std::this_thread::sleep_for(milliseconds(50));
+        client.send(piece);
+    }
+    EXPECT_EQ(client.receive().body, "20");
+    client.send(get("/large"));
+    EXPECT_EQ(client.receive().body, large);
+    client.expect_end();
+}
+
 TEST(Connection, AClientThatDoesNotReadIsWaitedForAndThenCut) {
     ServerOptions options;
     options.write_timeout = milliseconds(100);

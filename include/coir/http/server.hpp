@@ -51,6 +51,8 @@ struct ServerOptions {
     /// Open connections; further ones get 503 and are closed. The descriptor limit may be lower.
     std::size_t max_connections = 100'000;
 
+    // Of the timeouts, milliseconds::max() means never.
+
     /// An idle keep-alive connection is closed after this. Longer than the usual proxies in front
     /// (60 s).
     std::chrono::milliseconds idle_timeout{75'000};
