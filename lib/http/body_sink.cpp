@@ -22,6 +22,7 @@ void BodySink::start() {
     if (framing_ == Framing::until_close) {
         context_.keep_alive = false;
     }
+    date_.refresh();
     response_writer::append_head(wire_.out, response_, context_, framing_,
                                  response_.promised_length().value_or(0));
 }

@@ -7,6 +7,7 @@
 #include "coir/base/deadline.hpp"
 #include "coir/base/result.hpp"
 #include "coir/http/response.hpp"
+#include "date_cache.hpp"
 #include "response_writer.hpp"
 #include "wire.hpp"
 
@@ -17,11 +18,15 @@ class BodySource;
 /// Where the body of a response goes that is written while it is being made.
 class BodySink final {
 public:
-    /// `context` is how the response will be framed; once the head is on its way, its keep_alive is
-    /// what the head has said.
+    /// `context` is how the response will be framed, with the line of `date`; once the head is on its
+    /// way, its keep_alive is what the head has said.
     BodySink(Wire& wire, const Response& response, BodySource& request_body,
-             response_writer::Context& context) noexcept
-        : wire_(wire), response_(response), request_body_(request_body), context_(context) {}
+             response_writer::Context& context, DateCache& date) noexcept
+        : wire_(wire),
+          response_(response),
+          request_body_(request_body),
+          context_(context),
+          date_(date) {}
 
     /// A handler is about to run.
     void begin() noexcept { started_ = false; }
@@ -47,6 +52,7 @@ private:
     const Response& response_;
     BodySource& request_body_;
     response_writer::Context& context_;
+    DateCache& date_;
     bool started_ = false;
     response_writer::Framing framing_ = response_writer::Framing::none;  // once started
     std::uint64_t written_ = 0;

@@ -2,7 +2,6 @@
 
 #include <array>
 #include <cstddef>
-#include <ctime>
 #include <memory>
 #include <string>
 #include <utility>
@@ -127,7 +126,6 @@ Connection::Next Connection::serve(Exchange& exchange) {
 // Answers all that is complete in `in`, and writes once.
 Connection::Next Connection::serve_arrived(Exchange& exchange, bool& has_answered) {
     std::uint64_t answered = 0;
-    (void)exchange.date.line_at(std::time(nullptr));
     Next next = Next::idle;
     while (next == Next::idle && !exchange.in.empty()) {
         const auto progress = exchange.parser.parse_head(exchange.in.as_text(), exchange.head);
@@ -204,6 +202,7 @@ void Connection::answer_without_handler(Exchange& exchange, MethodSet allowed) {
     Buffer& out = exchange.wire.out;
     Context& context = exchange.context;
     context.keep_alive = may_keep(exchange);
+    exchange.date.refresh();
     if (exchange.head.path == "*") {
         exchange.response.status(Status::no_content);
         (void)exchange.response.header("Allow", list_of(server_.router.all_methods()));
@@ -226,7 +225,7 @@ void Connection::answer_without_handler(Exchange& exchange, MethodSet allowed) {
     } catch (...) {
         return fail_handler(exchange, {}, std::current_exception());
     }
-    (void)exchange.date.line_at(std::time(nullptr));
+    exchange.date.refresh();
     if (exchange.sink.has_started()) [[unlikely]] {
         return finish_stream(exchange);
     }
@@ -298,6 +297,7 @@ Connection::Next Connection::refuse(Exchange& exchange, std::error_code error,
 Connection::Next Connection::reply_and_linger(Exchange& exchange, Status status) {
     Context context = exchange.context;
     context.keep_alive = false;
+    exchange.date.refresh();  // this may have been preceded by a timeout or a slow handler
     response_writer::append_plain(exchange.wire.out, status, context, {});
     return flush(exchange, Next::linger);
 }

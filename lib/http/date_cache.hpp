@@ -20,6 +20,8 @@ public:
         }
         return line();
     }
+    /// Brings line() up to date.
+    void refresh() noexcept { (void)line_at(std::time(nullptr)); }
     /// The line of the last call.
     [[nodiscard]] std::string_view line() const noexcept { return {line_.data(), kLineSize}; }
 

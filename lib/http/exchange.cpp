@@ -18,7 +18,7 @@ Exchange::Exchange(const ServerOptions& options)
       body(source),
       request(head, body),
       response(sink),
-      sink(wire, response, source, context) {
+      sink(wire, response, source, context, date) {
     context.date_line = date.line();
     wire.out = Buffer(kBufferBytes);
 }

@@ -5,10 +5,14 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <ctime>
 #include <exception>
+#include <memory>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <vector>
 
 #include "coir/runtime/this_fiber.hpp"
 #include "sample_routes.hpp"
@@ -29,6 +33,13 @@ using test::pattern;
 using test::post;
 using test::sample_router;
 using test::Served;
+
+/// Of a Date field, since the epoch; 0 if it is none.
+std::time_t seconds_of(const std::string& date) {
+    std::tm time{};
+    const char* const end = ::strptime(date.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &time);
+    return end != nullptr && *end == '\0' ? ::timegm(&time) : 0;
+}
 
 TEST(Connection, AMalformedRequestIsAnsweredAndHurtsNobodyElse) {
     Served served(sample_router());
@@ -190,6 +201,38 @@ TEST(Connection, ABodyThatDripsIsCutByOneDeadline) {
     EXPECT_EQ(client.receive().status, 408);
     done = true;
     dripper.join();
+}
+
+// The date was looked up when bytes came and after a handler, not after the other waits.
+TEST(Connection, TheDateIsThatOfTheReply) {
+    constexpr milliseconds kPause{1100};  // the date is another one, whatever it was
+    ServerOptions options;
+    options.header_timeout = kPause;
+    Router routes;
+    routes.get("/body", [&](Request&, Response& response) {
+        this_fiber::sleep_for(kPause);
+        response.body("late");
+    });
+    routes.get("/stream", [&](Request&, Response& response) {
+        this_fiber::sleep_for(kPause);
+        EXPECT_TRUE(response.write("late", Deadline::never()));
+    });
+    routes.get("/throw", [&](Request&, Response&) {
+        this_fiber::sleep_for(kPause);
+        throw std::runtime_error("late");
+    });
+    Served served(std::move(routes), options);
+    std::vector<std::unique_ptr<TcpClient>> clients;
+    const std::time_t before = std::time(nullptr);
+    for (const std::string& request :
+         {get("/body"), get("/stream"), get("/throw"), get("/x").substr(0, 9)}) {
+        clients.push_back(std::make_unique<TcpClient>(served.port()));
+        clients.back()->send(request);
+    }
+    for (const auto& client : clients) {
+        const HttpReply reply = client->receive();
+        EXPECT_GT(seconds_of(reply.field("Date").value_or("")), before) << reply.status;
+    }
 }
 
 // The longest timeout overflowed when it became nanoseconds, and ended at once.
