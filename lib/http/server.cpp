@@ -41,20 +41,20 @@ Result<net::SocketAddress> Server::Core::listen(const net::SocketAddress& addres
     }
     const std::lock_guard lock(shared_->mutex);
     shared_->prepare();
-    // Sharing the port would also succeed where another program shares it: ask for it alone first.
-    net::ListenOptions options{.backlog = shared_->options.backlog};
-    COIR_TRY(net::TcpListener alone, net::TcpListener::bind(address, options));
-    COIR_TRY(const net::SocketAddress bound, alone.local_address());
+    const net::ListenOptions options{.backlog = shared_->options.backlog,
+                                     .share_port = workers != 1};
+    net::SocketAddress bound = address;
+    if (options.share_port) {
+        // Sharing would also succeed where another program shares the port: ask for it alone first.
+        COIR_TRY(bound, net::TcpListener::find_free(address));
+    }
     std::vector<std::unique_ptr<Acceptor>> added;
-    if (workers == 1) {
-        added.push_back(std::make_unique<Acceptor>(shared_, std::move(alone)));
-    } else {
-        alone = net::TcpListener();
-        options.share_port = true;
-        for (std::size_t i = 0; i < workers; ++i) {
-            COIR_TRY(net::TcpListener listener, net::TcpListener::bind(bound, options));
-            added.push_back(std::make_unique<Acceptor>(shared_, std::move(listener)));
+    for (std::size_t i = 0; i < workers; ++i) {
+        COIR_TRY(net::TcpListener listener, net::TcpListener::bind(bound, options));
+        if (workers == 1) {
+            COIR_TRY(bound, listener.local_address());
         }
+        added.push_back(std::make_unique<Acceptor>(shared_, std::move(listener)));
     }
     std::move(added.begin(), added.end(), std::back_inserter(acceptors_));
     return bound;

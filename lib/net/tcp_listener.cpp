@@ -20,10 +20,7 @@ bool is_about_one_connection(std::error_code error) noexcept {
             (error.value() == EHOSTDOWN || error.value() == ENONET));
 }
 
-}  // namespace
-
-Result<TcpListener> TcpListener::bind(const SocketAddress& address,
-                                      const ListenOptions& options) noexcept {
+Result<UniqueFd> bound_socket(const SocketAddress& address, const ListenOptions& options) noexcept {
     COIR_TRY(UniqueFd socket, syscall::socket(address.family(), SOCK_STREAM, 0));
     const int fd = socket.get();
     const auto set = [fd](int level, int name) { return syscall::set_option(fd, level, name, 1); };
@@ -43,10 +40,32 @@ Result<TcpListener> TcpListener::bind(const SocketAddress& address,
     if (auto done = syscall::bind(fd, address.native(), address.native_size()); !done) {
         return done.error();
     }
-    if (auto done = syscall::listen(fd, options.backlog); !done) {
+    return socket;
+}
+
+Result<SocketAddress> address_of(int fd) noexcept {
+    sockaddr_storage address{};
+    socklen_t length = 0;
+    if (auto found = syscall::local_address(fd, address, length); !found) {
+        return found.error();
+    }
+    return SocketAddress::from_native(address);
+}
+
+}  // namespace
+
+Result<TcpListener> TcpListener::bind(const SocketAddress& address,
+                                      const ListenOptions& options) noexcept {
+    COIR_TRY(UniqueFd socket, bound_socket(address, options));
+    if (auto done = syscall::listen(socket.get(), options.backlog); !done) {
         return done.error();
     }
     return TcpListener(std::move(socket));
+}
+
+Result<SocketAddress> TcpListener::find_free(const SocketAddress& address) noexcept {
+    COIR_TRY(const UniqueFd socket, bound_socket(address, {}));
+    return address_of(socket.get());
 }
 
 Result<TcpStream> TcpListener::try_accept() noexcept {
@@ -89,12 +108,7 @@ void TcpListener::close() noexcept {
 }
 
 Result<SocketAddress> TcpListener::local_address() const noexcept {
-    sockaddr_storage address{};
-    socklen_t length = 0;
-    if (auto found = syscall::local_address(source_.fd(), address, length); !found) {
-        return found.error();
-    }
-    return SocketAddress::from_native(address);
+    return address_of(source_.fd());
 }
 
 }  // namespace coir::net

@@ -26,6 +26,12 @@ public:
     [[nodiscard]] static Result<TcpListener> bind(const SocketAddress& address,
                                                   const ListenOptions& options = {}) noexcept;
 
+    /// Whether nobody listens on `address`, not even with SO_REUSEPORT, where bind() could succeed
+    /// beside a stranger. Returns the address with the port that the kernel chose for port 0. Nobody
+    /// can connect meanwhile, and nothing is kept: another program can be faster.
+    /// Errors: as bind(). Never suspends.
+    [[nodiscard]] static Result<SocketAddress> find_free(const SocketAddress& address) noexcept;
+
     /// Suspends: until a connection has come.
     /// Errors:   timed_out, operation_canceled after close(), too_many_files_open and
     ///           too_many_files_open_in_system: the connection stays in the queue then. Connections
