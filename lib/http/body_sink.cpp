@@ -73,6 +73,10 @@ Result<void> BodySink::flush(Deadline deadline) {
     return error_ ? Result<void>(error_) : Result<void>();
 }
 
+Result<void> BodySink::send_earlier(Deadline deadline) {
+    return started_ ? flush(deadline) : wire_.flush(deadline);
+}
+
 Result<void> BodySink::finish() {
     COIR_ASSERT(started_);
     if (error_) {

@@ -32,6 +32,8 @@ public:
     void begin() noexcept { started_ = false; }
     [[nodiscard]] Result<void> write(std::span<const std::byte> data, Deadline deadline);
     [[nodiscard]] Result<void> flush(Deadline deadline);
+    /// As flush(), but does not start this response.
+    [[nodiscard]] Result<void> send_earlier(Deadline deadline);
     /// The handler has returned. Errors: body_length_mismatch, and what a write said.
     /// Requires: has_started().
     [[nodiscard]] Result<void> finish();

@@ -1,5 +1,6 @@
 #include "coir/http/response.hpp"
 
+#include "body_sink.hpp"
 #include "coir/base/error.hpp"
 #include "coir/http/headers.hpp"
 #include "syntax.hpp"
@@ -40,6 +41,11 @@ Result<void> Response::content_type(std::string_view type) {
 Response& Response::body(std::string_view text) {
     owned_body_ = text;
     return body_static(owned_body_);
+}
+
+Result<void> Response::send_earlier_replies(Deadline deadline) {
+    COIR_ASSERT(sink_ != nullptr);
+    return sink_->send_earlier(deadline);
 }
 
 }  // namespace coir::http

@@ -302,6 +302,27 @@ TEST(Connection, AHandlerMaySleepAndWakeUpOnAnotherWorker) {
     }
 }
 
+TEST(Connection, EarlierRepliesNeedNotWaitForAHandlerThatWaits) {
+    std::atomic<bool> may_go_on = false;
+    Router routes = sample_router();
+    routes.get("/slow", [&](Request&, Response& response) {
+        EXPECT_TRUE(response.send_earlier_replies(kNever));
+        while (!may_go_on) {
+            this_fiber::sleep_for(milliseconds(1));
+        }
+        response.body("slow");
+    });
+    Served served(std::move(routes));
+    TcpClient client(served.port());
+    client.send(get("/1") + get("/2") + get("/slow") + get("/3"));
+    EXPECT_EQ(client.receive().body, "/1");
+    EXPECT_EQ(client.receive().body, "/2");
+    EXPECT_EQ(client.unread(), "");
+    may_go_on = true;
+    EXPECT_EQ(client.receive().body, "slow");
+    EXPECT_EQ(client.receive().body, "/3");
+}
+
 TEST(Connection, ExchangesAreForgottenBetweenConnections) {
     Served served(sample_router(), {}, 1);
     for (int i = 0; i < 3; ++i) {

@@ -91,6 +91,13 @@ public:
         return BodyWriter(*sink_);
     }
 
+    /// Sends the replies to earlier requests of the same pipelined burst, which otherwise leave with
+    /// this one. For a handler that is about to wait long; no system call if there are none.
+    ///
+    /// Suspends, Errors: as BodyWriter::flush().
+    /// Requires: this response was made with a sink.
+    [[nodiscard]] Result<void> send_earlier_replies(Deadline deadline);
+
     /// The connection closes after this response, and says so in it.
     Response& close_connection() noexcept {
         close_ = true;
