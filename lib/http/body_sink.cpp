@@ -9,7 +9,6 @@ namespace coir::http {
 using response_writer::Framing;
 
 void BodySink::start() {
-    started_ = true;
     wire_.mark();
     written_ = 0;
     error_ = {};
@@ -25,6 +24,7 @@ void BodySink::start() {
     date_.refresh();
     response_writer::append_head(wire_.out, response_, context_, framing_,
                                  response_.promised_length().value_or(0));
+    started_ = true;  // not before: memory may have been wanting
 }
 
 Result<void> BodySink::write(std::span<const std::byte> data, Deadline deadline) {
@@ -37,16 +37,21 @@ Result<void> BodySink::write(std::span<const std::byte> data, Deadline deadline)
     if (framing_ == Framing::length && written_ + data.size() > *response_.promised_length()) {
         return Errc::body_length_mismatch;
     }
-    written_ += data.size();
+    const bool chunked = framing_ == Framing::chunked;
+    const bool is_large = data.size() > response_writer::kLargeBody;
     if (data.empty() || framing_ == Framing::none || context_.is_head) {
+        written_ += data.size();
         return {};
     }
-    const bool chunked = framing_ == Framing::chunked;
+    // All the room at once: a chunk must not end behind its size for want of memory.
+    (void)wire_.out.prepare((chunked ? response_writer::kChunkFraming : 0) +
+                            (is_large ? 0 : data.size()));
+    written_ += data.size();
     if (chunked) {
         response_writer::append_chunk_size(wire_.out, data.size());
     }
     Result<void> outcome;
-    if (data.size() > response_writer::kLargeBody) {
+    if (is_large) {
         constexpr char kChunkEnd[] = {'\r', '\n'};
         const auto tail = std::as_bytes(std::span(kChunkEnd, chunked ? 2 : 0));
         outcome = wire_.flush_with(data, tail, deadline);

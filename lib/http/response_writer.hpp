@@ -45,6 +45,8 @@ void append_plain(Buffer& out, Status status, const Context& context, std::strin
 
 void append_continue(Buffer& out);
 
+/// What the size of a chunk and the two line ends take at most.
+constexpr std::size_t kChunkFraming = 2 * sizeof(std::size_t) + 4;
 /// "1f\r\n". The data and "\r\n" follow.
 void append_chunk_size(Buffer& out, std::size_t size);
 void append_last_chunk(Buffer& out);
