@@ -1,15 +1,20 @@
 #include "server_core.hpp"
 
 #include <mutex>
+#include <stdexcept>
 #include <utility>
 
 #include "coir/base/assert.hpp"
 #include "coir/runtime/this_fiber.hpp"
+#include "syntax.hpp"
 
 namespace coir::http {
 
 ServerCore::ServerCore(Router routes, ServerOptions settings)
     : router(std::move(routes)), options(std::move(settings)) {
+    if (!syntax::is_field_value(options.server_name)) {
+        throw std::invalid_argument("server_name: no value of a header field");
+    }
     if (!options.server_name.empty()) {
         server_line = "Server: " + options.server_name + "\r\n";
     }

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -66,6 +67,14 @@ TEST(Server, SaysWhatItIsOnlyIfTold) {
     TcpClient other(silent.port());
     other.send(kGet);
     EXPECT_EQ(other.receive().field("Server"), std::nullopt);
+}
+
+TEST(Server, TakesNoNameThatWouldBreakItsReplies) {
+    for (const char* name : {"coir\r\nSet-Cookie: a=b", "coir\n", "\r"}) {
+        ServerOptions options;
+        options.server_name = name;
+        EXPECT_THROW(Server(router(), options), std::invalid_argument) << name;
+    }
 }
 
 TEST(Server, RefusesAPortThatIsInUse) {

@@ -106,6 +106,7 @@ struct ServerStats {
 /// them. An idle connection holds its fiber's stack and no buffers.
 class Server final {
 public:
+    /// Throws std::invalid_argument if server_name has a control character, such as CR or LF.
     explicit Server(Router router, ServerOptions options = {});
     /// Requires: serve() has returned, or was never called.
     ~Server();
