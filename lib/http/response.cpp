@@ -43,6 +43,13 @@ Response& Response::body(std::string_view text) {
     return body_static(owned_body_);
 }
 
+void Response::give_memory_back() noexcept {
+    // Not by assignment: that may copy nothing into what is there, and keep it.
+    std::string().swap(fields_);
+    std::string().swap(owned_content_type_);
+    std::string().swap(owned_body_);
+}
+
 Result<void> Response::send_earlier_replies(Deadline deadline) {
     COIR_ASSERT(sink_ != nullptr);
     return sink_->send_earlier(deadline);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <string_view>
 
 #include "coir/base/error.hpp"
 
@@ -80,6 +81,29 @@ TEST(Response, ACodeThatIsNoFinalAnswerBecomes500) {
     EXPECT_EQ(response.status(Status::continue_).status(), Status{500});
     EXPECT_EQ(response.status(Status{1000}).status(), Status{500});
     EXPECT_EQ(response.status(Status{999}).status(), Status{999});
+}
+
+// Responses live on with their exchanges, so what one handler needed would be kept for ever.
+TEST(Response, ResetGivesMuchMemoryBack) {
+    const std::string much(100'000, 'x');
+    Response response;
+    // A short string that has no memory of its own lies in the response itself.
+    const auto lies_within = [&response](std::string_view text) {
+        const auto* const begin = reinterpret_cast<const char*>(&response);
+        return text.data() >= begin && text.data() < begin + sizeof response;
+    };
+    ASSERT_TRUE(response.header("X", much).has_value());
+    response.reset();
+    ASSERT_TRUE(response.header("X", "y").has_value());
+    EXPECT_TRUE(lies_within(response.fields()));
+    ASSERT_TRUE(response.content_type(much).has_value());
+    response.reset();
+    ASSERT_TRUE(response.content_type("a/b").has_value());
+    EXPECT_TRUE(lies_within(response.content_type()));
+    response.body(much);
+    response.reset();
+    response.body("y");
+    EXPECT_TRUE(lies_within(response.body()));
 }
 
 TEST(Response, ResetMakesItNew) {

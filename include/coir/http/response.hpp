@@ -126,13 +126,16 @@ public:
         body_ = {};
         promised_length_.reset();
         fields_.clear();
-        if (owned_body_.capacity() > kKeptBytes) [[unlikely]] {
-            owned_body_ = std::string();
+        if (owned_body_.capacity() + fields_.capacity() + owned_content_type_.capacity() >
+            kKeptBytes) [[unlikely]] {
+            give_memory_back();
         }
     }
 
 private:
     static constexpr std::size_t kKeptBytes = 64 * 1024;
+
+    void give_memory_back() noexcept;
 
     BodySink* sink_ = nullptr;
     Status status_ = Status::ok;
