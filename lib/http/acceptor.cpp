@@ -59,13 +59,14 @@ void Acceptor::run() noexcept {
 
 void Acceptor::start(net::TcpStream stream) noexcept {
     core_->here().accepted.add();
-    if (core_->open.load(std::memory_order_relaxed) >= core_->options.max_connections) {
+    auto open = OpenConnection::try_open(core_);
+    if (!open) {
         refuse(std::move(stream));
         return;
     }
     try {
         spawn_detached({.name = "http", .stack_bytes = core_->options.stack_bytes},
-                       [open = OpenConnection(core_), stream = std::move(stream)]() mutable {
+                       [open = *std::move(open), stream = std::move(stream)]() mutable {
                            Connection(std::move(stream), open.core()).run();
                        });
     } catch (...) {

@@ -44,6 +44,16 @@ void ServerCore::report(const ServerError& error) const noexcept {
     }
 }
 
+std::optional<OpenConnection> OpenConnection::try_open(std::shared_ptr<ServerCore> core) noexcept {
+    std::size_t now = core->open.load(std::memory_order_relaxed);
+    do {
+        if (now >= core->options.max_connections) {
+            return std::nullopt;
+        }
+    } while (!core->open.compare_exchange_weak(now, now + 1, std::memory_order_relaxed));
+    return OpenConnection(std::move(core));
+}
+
 void OpenConnection::leave() noexcept {
     // seq_cst with serve(), which sets closing before it looks at `open`: one of the two sees the
     // other.

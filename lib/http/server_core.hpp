@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -75,9 +76,9 @@ struct ServerCore {
 /// It shares the core, because serve() may return, and the server die, while the last one leaves.
 class OpenConnection final {
 public:
-    explicit OpenConnection(std::shared_ptr<ServerCore> core) noexcept : core_(std::move(core)) {
-        core_->open.fetch_add(1, std::memory_order_relaxed);
-    }
+    /// None if max_connections are open. Threads: any; all acceptors together keep the limit.
+    [[nodiscard]] static std::optional<OpenConnection> try_open(
+        std::shared_ptr<ServerCore> core) noexcept;
     OpenConnection(OpenConnection&& other) noexcept = default;
     OpenConnection& operator=(OpenConnection&& other) = delete;
     ~OpenConnection() {
@@ -88,6 +89,8 @@ public:
     [[nodiscard]] ServerCore& core() const noexcept { return *core_; }
 
 private:
+    /// `core->open` counts it already.
+    explicit OpenConnection(std::shared_ptr<ServerCore> core) noexcept : core_(std::move(core)) {}
     void leave() noexcept;
 
     std::shared_ptr<ServerCore> core_;

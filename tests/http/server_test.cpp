@@ -137,6 +137,30 @@ TEST(Server, MoreConnectionsThanTheLimitGet503) {
     EXPECT_EQ(fourth.receive().status, 200);
 }
 
+// Each acceptor compared first and counted later, so that two could take the last place.
+TEST(Server, AllAcceptorsTogetherKeepTheLimit) {
+    for (int round = 0; round < 10; ++round) {
+        ServerOptions options;
+        options.max_connections = 10;
+        Served served(router(), options, 4);
+        std::vector<std::vector<TcpClient>> clients(4);
+        std::vector<std::thread> threads;
+        for (auto& some : clients) {
+            threads.emplace_back([&some, port = served.port()] {
+                for (int i = 0; i < 20; ++i) {
+                    some.emplace_back(port);
+                }
+            });
+        }
+        for (std::thread& thread : threads) {
+            thread.join();
+        }
+        EXPECT_TRUE(holds_before(soon(), [&] { return served.stats().refused == 70; }));
+        EXPECT_EQ(served.stats().accepted, 80U);
+        EXPECT_EQ(served.stats().open, 10U);
+    }
+}
+
 TEST(Server, StopClosesIdleConnectionsAtOnce) {
     Served served(router());
     TcpClient fresh(served.port());
