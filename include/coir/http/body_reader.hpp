@@ -31,14 +31,16 @@ public:
     /// Suspends: until bytes come, `deadline`, or the server's own body_timeout. Replies to earlier
     ///           requests, and `100 Continue` if the client waits for it, are sent before.
     /// Errors:   timed_out, unexpected_eof, malformed_chunk, body_too_large, connection_reset. The
-    ///           connection is closed after any of them.
+    ///           connection is closed after the response to any of them, unless it was `deadline`
+    ///           that had passed: then the body can be read on.
     /// Requires: `into` is not empty.
     [[nodiscard]] Result<std::size_t> read_some(std::span<std::byte> into,
                                                 Deadline deadline) noexcept;
 
     /// The rest of the body. The view stays valid until the handler returns.
     ///
-    /// Suspends, Errors: as read_some(). Throws std::bad_alloc.
+    /// Suspends, Errors: as read_some(), but what had come by `deadline` is lost, and the connection
+    ///                   is closed. Throws std::bad_alloc.
     /// Cost: no copy and no allocation where the whole body has arrived with the head; else one
     ///       buffer that grows to the size of the body.
     [[nodiscard]] Result<std::string_view> read_all(Deadline deadline);

@@ -86,7 +86,7 @@ struct ServerStats {
     std::uint64_t accepted = 0;          ///< Connections accepted, refused ones included.
     std::uint64_t refused = 0;           ///< Connections closed at once: over a limit.
     std::uint64_t open = 0;              ///< Connections now.
-    std::uint64_t requests = 0;          ///< Requests that reached the router.
+    std::uint64_t requests = 0;          ///< Heads that were well-formed, whatever the answer.
     std::uint64_t bad_requests = 0;      ///< Requests answered with an error of the engine's own.
     std::uint64_t handler_failures = 0;  ///< Requests whose handler threw or broke its promise.
     std::uint64_t timeouts = 0;       ///< Connections closed by a timeout other than the idle one.
@@ -129,8 +129,9 @@ public:
     void serve();
 
     /// Stops accepting, serves what is in the accept queues, closes idle connections at once, lets
-    /// begun requests be answered with `Connection: close`, and cuts what is left at `deadline`.
-    /// Does not wait: serve() returns when all is done. A later call can only move the deadline
+    /// begun requests be answered with `Connection: close`, and cuts what is left at `deadline`: its
+    /// reads and writes fail then. A handler that waits for something else, or computes, cannot be
+    /// cut: serve() waits for it beyond the deadline. Does not wait itself: serve() returns when all is done. A later call can only move the deadline
     /// forward.
     /// Threads: any, while *this lives.
     void stop(Deadline deadline) noexcept;
