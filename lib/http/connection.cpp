@@ -61,6 +61,9 @@ void Connection::run() noexcept {
             server_.report({ServerError::Where::connection, {}, std::current_exception(), {}});
         }
         if (exchange) {
+            if (next != Next::idle && exchange->has_timed_out()) {
+                server_.here().timeouts.add();
+            }
             server_.here().exchanges.give_back(std::move(exchange), next == Next::idle);
         }
         if (next == Next::idle) {
@@ -157,11 +160,7 @@ Connection::Next Connection::flush(Exchange& exchange, Next next) noexcept {
     if (flushed) {
         return next;
     }
-    if (flushed.error() != std::errc::timed_out) {
-        return Next::close;
-    }
-    server_.here().timeouts.add();
-    return Next::abort;
+    return flushed.error() == std::errc::timed_out ? Next::abort : Next::close;
 }
 
 [[gnu::always_inline]] inline Connection::Next Connection::answer(Exchange& exchange) {

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -28,6 +29,10 @@ struct Exchange {
     void attach(net::TcpStream& stream, std::string_view server_line) noexcept {
         wire.attach(stream);
         context.fields = server_line;
+    }
+    /// Whether the client did not send a body or take a response in time.
+    [[nodiscard]] bool has_timed_out() const noexcept {
+        return source.error() == std::errc::timed_out || wire.error() == std::errc::timed_out;
     }
     /// Forgets one connection. The next one finds it as new, but with memory.
     void reset() noexcept;

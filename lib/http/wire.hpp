@@ -39,6 +39,8 @@ public:
     /// Forgets what has been collected since mark(). False if some of it has been sent: the rest is
     /// forgotten then.
     [[nodiscard]] bool take_back() noexcept;
+    /// That of a flush, which is why later ones fail.
+    [[nodiscard]] std::error_code error() const noexcept { return failed_; }
     /// Before each read and write: lets others run now and then. A peer that sends or reads as fast
     /// as this fiber works would keep its worker else, for nothing ever has to be waited for.
     void give_way() noexcept;

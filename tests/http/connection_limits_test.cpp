@@ -156,6 +156,7 @@ TEST(Connection, ABodyThatDoesNotComeIsA408) {
     const HttpReply reply = client.receive();
     EXPECT_EQ(reply.status, 408);
     EXPECT_TRUE(reply.says_close());
+    EXPECT_TRUE(holds_before(soon(), [&] { return served.stats().timeouts == 1; }));
 }
 
 // The budget ran in the handler's own time too, so a punctual client paid for a slow handler.
