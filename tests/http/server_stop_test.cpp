@@ -1,0 +1,242 @@
+#include "coir/http/server.hpp"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <exception>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "coir/runtime/this_fiber.hpp"
+#include "served.hpp"
+#include "support/listening_sockets.hpp"
+#include "support/tcp_client.hpp"
+
+namespace coir::http {
+namespace {
+
+using coir::test::holds_before;
+using coir::test::HttpReply;
+using coir::test::soon;
+using coir::test::TcpClient;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using test::Served;
+
+constexpr std::string_view kGet = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+Router router() {
+    Router router;
+    router.get("/", [](Request&, Response& response) { response.body_static("ok"); });
+    return router;
+}
+
+TEST(Server, StopClosesIdleConnectionsAtOnce) {
+    Served served(router());
+    TcpClient fresh(served.port());
+    TcpClient used(served.port());
+    used.send(kGet);
+    EXPECT_EQ(used.receive().status, 200);
+    EXPECT_TRUE(holds_before(soon(), [&] { return served.stats().open == 2; }));
+    EXPECT_GT(coir::test::listening_sockets(::getpid()), 0U);
+    served.server().stop(Deadline::after(seconds(1000)));
+    fresh.expect_end();
+    used.expect_end();
+    served.join();
+    EXPECT_EQ(served.stats().open, 0U);
+    EXPECT_EQ(coir::test::listening_sockets(::getpid()), 0U);
+}
+
+TEST(Server, StopLetsBegunRequestsBeAnswered) {
+    std::atomic<bool> is_in_handler = false;
+    std::atomic<bool> may_go_on = false;
+    Router routes;
+    routes.post("/", [&](Request& request, Response& response) {
+        is_in_handler = true;
+        while (!may_go_on) {
+            this_fiber::sleep_for(milliseconds(1));
+        }
+        const auto body = request.body().read_all(Deadline::never());
+        if (body) {
+            response.body(*body);
+        }
+    });
+    Served served(std::move(routes));
+    TcpClient client(served.port());
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n");
+    EXPECT_TRUE(holds_before(soon(), [&] { return is_in_handler.load(); }));
+    TcpClient head(served.port());
+    head.send("GET / HT");
+    head.wait_until_read();
+    served.server().stop(Deadline::after(seconds(1000)));
+    may_go_on = true;
+    EXPECT_FALSE(served.has_ended());
+    client.send("20");
+    const HttpReply reply = client.receive();
+    EXPECT_EQ(reply.body, "20");
+    EXPECT_TRUE(reply.says_close());
+    head.send("TP/1.1\r\nHost: a\r\n\r\n");
+    EXPECT_EQ(head.receive().status, 405);
+    client.close();
+    head.close();
+    served.join();
+}
+
+TEST(Server, StopAnswersAWholeBurstAndClosesBehindIt) {
+    std::atomic<int> seen = 0;
+    std::atomic<bool> may_go_on = false;
+    Router routes;
+    routes.get("/", [&](Request&, Response& response) {
+        if (seen++ == 0) {
+            while (!may_go_on) {
+                this_fiber::sleep_for(milliseconds(1));
+            }
+        }
+        response.body("ok");
+    });
+    Served served(std::move(routes));
+    TcpClient client(served.port());
+    client.send(std::string(kGet) + std::string(kGet) + std::string(kGet));
+    EXPECT_TRUE(holds_before(soon(), [&] { return seen != 0; }));
+    served.server().stop(Deadline::after(seconds(1000)));
+    may_go_on = true;
+    EXPECT_FALSE(client.receive().says_close());
+    EXPECT_FALSE(client.receive().says_close());
+    EXPECT_TRUE(client.receive().says_close());
+    client.expect_end();
+    client.close();
+    served.join();
+}
+
+// The client cannot know of the stop; its next request must not cost it this reply.
+TEST(Server, StopLosesNothingOfAReplyWhenTheClientSendsOn) {
+    static const std::string large(4'000'000, 'x');
+    std::atomic<bool> is_in_handler = false;
+    std::atomic<bool> may_go_on = false;
+    Router routes;
+    routes.get("/", [&](Request&, Response& response) {
+        is_in_handler = true;
+        while (!may_go_on) {
+            this_fiber::sleep_for(milliseconds(1));
+        }
+        response.body_static(large);
+    });
+    Served served(std::move(routes));
+    TcpClient client(served.port(), 16 * 1024);
+    client.send(kGet);
+    EXPECT_TRUE(holds_before(soon(), [&] { return is_in_handler.load(); }));
+    served.server().stop(Deadline::after(seconds(1000)));
+    client.send(kGet);
+    may_go_on = true;
+    const HttpReply reply = client.receive();
+    EXPECT_TRUE(reply.says_close());
+    EXPECT_EQ(reply.body.size(), large.size());
+    client.expect_end();
+    client.close();
+    served.join();
+}
+
+TEST(Server, StopDoesNotWaitBeyondTheDeadlineForAClientThatDoesNotClose) {
+    ServerOptions options;
+    options.linger_timeout = seconds(1000);
+    std::atomic<bool> is_in_handler = false;
+    std::atomic<bool> may_go_on = false;
+    Router routes;
+    routes.get("/", [&](Request&, Response& response) {
+        is_in_handler = true;
+        while (!may_go_on) {
+            this_fiber::sleep_for(milliseconds(1));
+        }
+        response.body("ok");
+    });
+    Served served(std::move(routes), options);
+    TcpClient client(served.port());
+    client.send(kGet);
+    EXPECT_TRUE(holds_before(soon(), [&] { return is_in_handler.load(); }));
+    served.server().stop(Deadline::after(milliseconds(100)));
+    may_go_on = true;
+    EXPECT_TRUE(client.receive().says_close());
+    client.expect_end();
+    served.join();
+}
+
+TEST(Server, StopCutsAtTheDeadline) {
+    std::atomic<bool> is_in_handler = false;
+    Router routes;
+    routes.post("/", [&](Request& request, Response&) {
+        is_in_handler = true;
+        EXPECT_EQ(request.body().read_all(Deadline::never()).error(),
+                  std::errc::operation_canceled);
+    });
+    Served served(std::move(routes));
+    TcpClient client(served.port());
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n");
+    EXPECT_TRUE(holds_before(soon(), [&] { return is_in_handler.load(); }));
+    served.server().stop(Deadline::after(milliseconds(100)));
+    served.join();
+    client.expect_end();
+}
+
+TEST(Server, ALaterStopCanOnlyBringTheDeadlineForward) {
+    Served served(router());
+    TcpClient client(served.port());
+    client.send("GET / HT");
+    client.wait_until_read();
+    served.server().stop(Deadline::never());
+    EXPECT_FALSE(served.has_ended());
+    served.server().stop(Deadline::after(milliseconds(1)));
+    served.server().stop(Deadline::never());
+    served.join();
+}
+
+TEST(Server, StopServesWhatIsInTheAcceptQueue) {
+    Runtime runtime({.workers = 1});
+    Server server(router());
+    const auto port =
+        runtime.run([&] { return server.listen(net::SocketAddress::loopback(0)); }).value().port();
+    TcpClient client(port);
+    client.send(kGet);
+    // Nobody has accepted yet.
+    server.stop(Deadline::after(seconds(1000)));
+    runtime.run([&] { server.serve(); });
+    const HttpReply reply = client.receive();
+    EXPECT_EQ(reply.status, 200);
+    EXPECT_TRUE(reply.says_close());
+    client.expect_end();
+}
+
+TEST(Server, StopMayComeWhileConnectionsCome) {
+    for (int round = 0; round < 20; ++round) {
+        Served served(router(), {}, 4);
+        std::vector<std::thread> threads;
+        for (int i = 0; i < 2; ++i) {
+            threads.emplace_back([port = served.port()] {
+                try {
+                    for (;;) {
+                        TcpClient client(port);
+                        client.send(kGet);
+                        if (client.receive().says_close()) {
+                            return;
+                        }
+                    }
+                } catch (const std::exception&) {
+                    // Refused or reset: the server has stopped.
+                }
+            });
+        }
+        EXPECT_TRUE(holds_before(soon(), [&] { return served.stats().requests > 20; }));
+        served.server().stop(Deadline::after(seconds(5)));
+        served.join();
+        EXPECT_EQ(served.stats().open, 0U);
+        for (std::thread& thread : threads) {
+            thread.join();
+        }
+    }
+}
+
+}  // namespace
+}  // namespace coir::http
