@@ -1,5 +1,7 @@
 #include "coir/base/syscall.hpp"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -137,6 +139,14 @@ COIR_OPAQUE Result<int> get_option(int fd, int level, int name) noexcept {
         return last_error();
     }
     return value;
+}
+
+COIR_OPAQUE Result<std::size_t> unconfirmed_bytes(int fd) noexcept {
+    int bytes = 0;
+    if (::ioctl(fd, SIOCOUTQ, &bytes) < 0) {
+        return last_error();
+    }
+    return static_cast<std::size_t>(bytes);
 }
 
 COIR_OPAQUE Result<void> local_address(int fd, sockaddr_storage& into, socklen_t& length) noexcept {

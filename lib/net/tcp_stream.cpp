@@ -168,6 +168,10 @@ Result<void> TcpStream::set_reset_on_close() noexcept {
     return syscall::set_linger(source_.fd(), true, 0);
 }
 
+Result<std::size_t> TcpStream::unconfirmed_bytes() const noexcept {
+    return syscall::unconfirmed_bytes(source_.fd());
+}
+
 Result<SocketAddress> TcpStream::local_address() const noexcept {
     sockaddr_storage address{};
     socklen_t length = 0;

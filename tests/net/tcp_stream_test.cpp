@@ -9,6 +9,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "coir/base/error.hpp"
@@ -318,6 +319,21 @@ TEST_P(TcpStreamOn, WorksOverIpv6) {
 TEST(TcpStream, InheritsNoDelayFromItsListener) {
     auto [client, server] = make_connection();
     EXPECT_EQ(syscall::get_option(server.native_handle(), IPPROTO_TCP, TCP_NODELAY).value(), 1);
+}
+
+TEST(TcpStream, KnowsWhatHasNotReachedThePeer) {
+    Connected ends = make_connection();
+    test::make_buffers_small(ends);
+    EXPECT_EQ(ends.client.unconfirmed_bytes().value(), 0U);
+    const std::string text = test::pattern(48 * 1024);
+    std::thread writer([&] { ASSERT_TRUE(ends.client.write_all(as_bytes_of(text), soon())); });
+    EXPECT_TRUE(
+        test::holds_before(soon(), [&] { return ends.client.unconfirmed_bytes().value() != 0; }));
+    std::string received(text.size(), '\0');
+    ASSERT_TRUE(ends.server.read_exact(std::as_writable_bytes(std::span(received)), soon()));
+    writer.join();
+    EXPECT_TRUE(
+        test::holds_before(soon(), [&] { return ends.client.unconfirmed_bytes().value() == 0; }));
 }
 
 TEST(TcpStream, OneNotYetConnectedIsNotOpen) {
