@@ -1,12 +1,14 @@
 #include "connection.hpp"
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <string>
 #include <utility>
 
 #include "coir/base/error.hpp"
+#include "coir/runtime/this_fiber.hpp"
 #include "error_status.hpp"
 
 namespace coir::http {
@@ -18,6 +20,8 @@ using response_writer::Context;
 constexpr std::size_t kLeastRead = 4 * 1024;
 // What a lingering connection reads and drops at most, in bytes.
 constexpr std::size_t kLingerBytes = 256 * 1024;
+
+constexpr std::chrono::milliseconds kLookAgain{5};
 
 // A deadline that has passed: take what is there.
 constexpr Deadline kNow = Deadline::at({});
@@ -68,6 +72,9 @@ void Connection::run() noexcept {
         }
         if (next == Next::idle) {
             continue;
+        }
+        if (server_.connections.is_closing() && next != Next::abort) {
+            wait_until_sent();
         }
         if (next == Next::linger) {
             linger();
@@ -299,6 +306,16 @@ Connection::Next Connection::reply_and_linger(Exchange& exchange, Status status)
     exchange.date.refresh();  // this may have been preceded by a timeout or a slow handler
     response_writer::append_plain(exchange.wire.out, status, context, {});
     return flush(exchange, Next::linger);
+}
+
+// A stop wakes idle connections by shutting their reading down. Once we have finished too, the kernel
+// answers whatever the client still sends with a reset, and drops what it has not sent yet.
+void Connection::wait_until_sent() noexcept {
+    const Deadline deadline = Deadline::roughly_after(server_.options.linger_timeout);
+    while (stream_.is_open() && stream_.unconfirmed_bytes().value_or(0) != 0 &&
+           !deadline.has_passed(coarse_now())) {
+        this_fiber::sleep_for(kLookAgain);  // no event tells of it
+    }
 }
 
 // Closing a socket with unread bytes resets the connection, and a reset can overtake the reply.

@@ -140,6 +140,24 @@ TEST(Server, StopLosesNothingOfAReplyWhenTheClientSendsOn) {
     served.join();
 }
 
+// What the kernel still has to send of an earlier reply must not be lost either.
+TEST(Server, StopLosesNothingOfAnEarlierReplyWhenTheClientSendsOn) {
+    static const std::string large(1'000'000, 'x');
+    Router routes;
+    routes.get("/", [](Request&, Response& response) { response.body_static(large); });
+    Served served(std::move(routes));
+    TcpClient client(served.port(), 16 * 1024);
+    client.send(kGet);
+    EXPECT_TRUE(holds_before(soon(), [&] { return served.stats().requests == 1; }));
+    std::this_thread::sleep_for(milliseconds(50));  // it is idle now
+    served.server().stop(Deadline::after(seconds(1000)));
+    std::this_thread::sleep_for(milliseconds(50));
+    client.send(kGet);
+    EXPECT_EQ(client.receive().body.size(), large.size());
+    client.close();
+    served.join();
+}
+
 TEST(Server, StopDoesNotWaitBeyondTheDeadlineForAClientThatDoesNotClose) {
     ServerOptions options;
     options.linger_timeout = seconds(1000);
