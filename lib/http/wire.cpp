@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "coir/base/syscall.hpp"
 #include "coir/runtime/this_fiber.hpp"
 
 namespace coir::http {
@@ -40,7 +41,15 @@ Result<void> Wire::flush(Deadline deadline) noexcept {
     if (out.empty()) {
         return {};
     }
-    const auto written = stream_->write_all(out.readable(), write_deadline(out.size(), deadline));
+    // Nearly always the kernel takes it all at once: the deadline, a look at the clock, comes after.
+    const std::span<const std::byte> bytes = out.readable();
+    const auto sent = stream_->try_write_some(bytes);
+    Result<void> written;
+    if (!sent && !syscall::would_block(sent.error())) [[unlikely]] {
+        written = sent.error();
+    } else if (const std::size_t size = sent ? *sent : 0; size != bytes.size()) [[unlikely]] {
+        written = stream_->write_all(bytes.subspan(size), write_deadline(out.size(), deadline));
+    }
     out.clear();
     mark_ = kNoMark;
     failed_ = written.error();

@@ -92,16 +92,24 @@ Result<void> TcpStream::wait_readable(Deadline deadline) noexcept {
     return {};
 }
 
+Result<std::size_t> TcpStream::try_write_some(std::span<const std::byte> from) noexcept {
+    if (source_.is_canceled()) {
+        return std::errc::operation_canceled;
+    }
+    auto written = syscall::send(source_.fd(), from, 0);
+    if (!written && !syscall::would_block(written.error())) {
+        return failure(written.error());
+    }
+    return written;
+}
+
 Result<void> TcpStream::write_all(std::span<const std::byte> from, Deadline deadline) noexcept {
     while (!from.empty()) {
-        if (source_.is_canceled()) {
-            return std::errc::operation_canceled;
-        }
-        const auto written = syscall::send(source_.fd(), from, 0);
+        const auto written = try_write_some(from);
         if (written) {
             from = from.subspan(*written);
         } else if (!syscall::would_block(written.error())) {
-            return failure(written.error());
+            return written.error();
         } else if (auto waited = source_.wait_writable(deadline); !waited) {
             return waited;
         }

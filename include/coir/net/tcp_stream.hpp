@@ -51,6 +51,8 @@ public:
     /// Cost:     one send, if the kernel takes it at once.
     [[nodiscard]] Result<void> write_all(std::span<const std::byte> from,
                                          Deadline deadline) noexcept;
+    /// Writes what the socket's buffer takes at once. Errors: as write_all(), and would-block.
+    [[nodiscard]] Result<std::size_t> try_write_some(std::span<const std::byte> from) noexcept;
     /// Writes all pieces in order, up to 64 of them with one system call.
     // Never inlined: its table would lie in the frame of every caller that waits for something else.
     [[nodiscard, gnu::noinline]] Result<void> write_all(
