@@ -1,6 +1,7 @@
 #include "runtime/poller.hpp"
 
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,11 +15,23 @@
 namespace coir::detail {
 namespace {
 
-constexpr std::uint64_t kInterruptTag = 0;  // no IoState has a null address
+// Tags of a poller's own descriptors: no IoState has so low an address.
+constexpr std::uint64_t kInterruptTag = 0;
+constexpr std::uint64_t kAlarmTag = 1;
+constexpr std::uint64_t kLastOwnTag = kAlarmTag;
+
+// A wait with a timeout makes the kernel start and stop a timer, a tenth of a request. A time that is
+// further away is left to the alarm, which is set once and stays set for many waits.
+constexpr std::chrono::milliseconds kAlarmFrom{20};
 
 // A fiber may be stolen for one burst and be back home for the next: moving its descriptor each time
 // would cost two system calls a request. The second wait abroad in a row says that it has settled.
 constexpr std::uint8_t kSettledAfter = 2;
+
+timespec to_timespec(Deadline::Clock::duration duration) noexcept {
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(duration);
+    return {static_cast<time_t>(seconds.count()), static_cast<long>((duration - seconds).count())};
+}
 
 constexpr std::uint32_t interest_of(IoState::Direction direction) noexcept {
     return direction == IoState::reading ? EPOLLIN | EPOLLRDHUP : EPOLLOUT;
@@ -35,54 +48,97 @@ Poller::Poller(PollerNumber number) : number_(number) {
     if (!event_) {
         throw std::system_error(syscall::last_error(), "eventfd");
     }
+    alarm_.reset(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
+    if (!alarm_) {
+        throw std::system_error(syscall::last_error(), "timerfd_create");
+    }
+    add_own(event_.get(), kInterruptTag);
+    add_own(alarm_.get(), kAlarmTag);
+}
+
+void Poller::add_own(int fd, std::uint64_t tag) {
     // Level-triggered: another worker that looks here must not use the event up.
     epoll_event event{};
     event.events = EPOLLIN;
-    event.data.u64 = kInterruptTag;
-    if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, event_.get(), &event) < 0) {
+    event.data.u64 = tag;
+    if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) < 0) {
         throw std::system_error(syscall::last_error(), "epoll_ctl");
     }
 }
 
-void Poller::wait(Deadline::Clock::time_point until, ReadyList& ready) noexcept {
-    using Clock = Deadline::Clock;
+void Poller::wait(Clock::time_point until, ReadyList& ready) noexcept {
     polls_.store(polls_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-    auto left = Clock::duration::zero();
-    if (until != Clock::time_point::min()) {
-        left = until == Clock::time_point::max() ? Clock::duration::max() : until - Clock::now();
-    }
-    int count = -1;
-    if (left <= Clock::duration::zero()) {
-        count = ::epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), 0);
-    } else if (left == Clock::duration::max()) {
-        count = ::epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), -1);
+    int count;
+    if (until == Clock::time_point::min()) {
+        count = wait_for_events(0);
+    } else if (until == Clock::time_point::max() || alarm_rings_by(until)) {
+        count = wait_for_events(-1);
     } else {
-        if (has_pwait2_) {
-            const auto seconds = std::chrono::floor<std::chrono::seconds>(left);
-            const timespec timeout{static_cast<time_t>(seconds.count()),
-                                   static_cast<long>((left - seconds).count())};
-            count = ::epoll_pwait2(epoll_.get(), events_.data(), static_cast<int>(events_.size()),
-                                   &timeout, nullptr);
-            // Linux before 5.11, and sandboxes that do not know the call.
-            const std::error_code error = count < 0 ? syscall::last_error() : std::error_code{};
-            has_pwait2_ = error != std::errc::function_not_supported &&
-                          error != std::errc::operation_not_permitted;
-        }
-        if (!has_pwait2_) {
-            const auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(left).count();
-            count = ::epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()),
-                                 static_cast<int>(std::min<std::int64_t>(
-                                     milliseconds, std::numeric_limits<int>::max())));
+        count = wait_for_events_until(until);
+    }
+    if (count <= 0) {
+        return;  // an error is EINTR: look again later
+    }
+    const std::span<const epoll_event> events(events_.data(), static_cast<std::size_t>(count));
+    deliver(events, ready);
+    for (const epoll_event& event : events) {
+        if (event.data.u64 <= kLastOwnTag) {
+            take_own(event.data.u64);
         }
     }
-    if (count > 0) {  // an error is EINTR: look again later
-        deliver({events_.data(), static_cast<std::size_t>(count)}, ready);
-        for (int i = 0; i != count; ++i) {
-            if (events_[static_cast<std::size_t>(i)].data.u64 == kInterruptTag) {
-                std::uint64_t value = 0;
-                (void)syscall::read(event_.get(), std::as_writable_bytes(std::span(&value, 1)));
-            }
+}
+
+int Poller::wait_for_events(int milliseconds) noexcept {
+    return ::epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()),
+                        milliseconds);
+}
+
+int Poller::wait_for_events_until(Clock::time_point until) noexcept {
+    const auto left = until - Clock::now();
+    if (left <= Clock::duration::zero()) {
+        return wait_for_events(0);
+    }
+    if (has_pwait2_) {
+        const timespec timeout = to_timespec(left);
+        const int count = ::epoll_pwait2(epoll_.get(), events_.data(),
+                                         static_cast<int>(events_.size()), &timeout, nullptr);
+        // Linux before 5.11, and sandboxes that do not know the call.
+        const std::error_code error = count < 0 ? syscall::last_error() : std::error_code{};
+        has_pwait2_ = error != std::errc::function_not_supported &&
+                      error != std::errc::operation_not_permitted;
+        if (has_pwait2_) {
+            return count;
         }
+    }
+    const auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(left).count();
+    return wait_for_events(
+        static_cast<int>(std::min<std::int64_t>(milliseconds, std::numeric_limits<int>::max())));
+}
+
+// False if `until` is too near, or the kernel refuses.
+bool Poller::alarm_rings_by(Clock::time_point until) noexcept {
+    const auto now = coarse_now();
+    if (until - now < kAlarmFrom) {
+        return false;
+    }
+    // It may ring early for one that has gone; but it must not have rung already.
+    if (alarm_at_ > until) {
+        itimerspec setting{};
+        setting.it_value = to_timespec(until.time_since_epoch());
+        if (::timerfd_settime(alarm_.get(), TFD_TIMER_ABSTIME, &setting, nullptr) != 0) {
+            return false;
+        }
+        alarm_at_ = until;
+    }
+    return true;
+}
+
+void Poller::take_own(std::uint64_t tag) noexcept {
+    std::uint64_t value = 0;
+    const int fd = tag == kAlarmTag ? alarm_.get() : event_.get();
+    (void)syscall::read(fd, std::as_writable_bytes(std::span(&value, 1)));
+    if (tag == kAlarmTag) {
+        alarm_at_ = Clock::time_point::max();
     }
 }
 
@@ -96,7 +152,7 @@ void Poller::look(ReadyList& ready) noexcept {
 
 void Poller::deliver(std::span<const epoll_event> events, ReadyList& ready) noexcept {
     for (const epoll_event& event : events) {
-        if (event.data.u64 == kInterruptTag) {
+        if (event.data.u64 <= kLastOwnTag) {
             continue;
         }
         IoState* const state = IoState::from_tag(event.data.u64);

@@ -56,12 +56,14 @@ private:
 /// Turns kernel events into ready fibers; one per worker. The only door to epoll.
 class Poller final {
 public:
+    using Clock = Deadline::Clock;
+
     /// Errors: std::system_error where the kernel refuses an epoll or an eventfd.
     explicit Poller(PollerNumber number);
 
     /// Waits until something is ready, `until` passes or interrupt() is called, and adds what is
     /// ready to `ready`. A time that has passed only looks. Threads: its worker.
-    void wait(Deadline::Clock::time_point until, ReadyList& ready) noexcept;
+    void wait(Clock::time_point until, ReadyList& ready) noexcept;
     /// Only looks. Threads: any, with a ReadyList and an event array of its own: an idle worker does
     /// this for one that is busy.
     void look(ReadyList& ready) noexcept;
@@ -87,11 +89,18 @@ private:
     /// Takes the descriptor from the poller where it is, to this one. Under state.moving.
     [[nodiscard]] Result<void> move_here(int fd, IoState& state, IoState::Direction direction,
                                          std::uint32_t events) noexcept;
+    void add_own(int fd, std::uint64_t tag);
+    void take_own(std::uint64_t tag) noexcept;
+    [[nodiscard]] int wait_for_events(int milliseconds) noexcept;
+    [[nodiscard]] int wait_for_events_until(Clock::time_point until) noexcept;
+    [[nodiscard]] bool alarm_rings_by(Clock::time_point until) noexcept;
     void deliver(std::span<const epoll_event> events, ReadyList& ready) noexcept;
 
     const PollerNumber number_;
     UniqueFd epoll_;
-    UniqueFd event_;
+    UniqueFd event_;  // interrupt()
+    UniqueFd alarm_;  // a timerfd, for waits that end far away
+    Clock::time_point alarm_at_ = Clock::time_point::max();
     std::atomic<std::uint64_t> polls_{0};
     bool has_pwait2_ = true;
     std::array<epoll_event, ReadyList::kMaxEvents> events_;

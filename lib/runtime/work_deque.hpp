@@ -42,6 +42,15 @@ public:
         return take(&item, 1) == 0 ? nullptr : item;
     }
 
+    /// What pop() would give, unless another thread is faster; null when there is none.
+    [[nodiscard]] T* peek() const noexcept {
+        const std::uint64_t head = head_.load(std::memory_order_relaxed);
+        if (tail_.load(std::memory_order_acquire) <= head) {  // pairs with push()
+            return nullptr;
+        }
+        return ring_.load(std::memory_order_acquire)->slot(head).load(std::memory_order_relaxed);
+    }
+
     /// Takes up to half of the items, at most `capacity`, oldest first. Returns how many.
     [[nodiscard]] std::size_t steal(T** into, std::size_t capacity) noexcept {
         const std::size_t half = (size() + 1) / 2;

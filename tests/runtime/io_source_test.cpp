@@ -251,6 +251,29 @@ TEST_P(IoSourceOnWorkers, ADescriptorFollowsItsFiberFromWorkerToWorker) {
     });
 }
 
+TEST(IoSource, DeadlinesNearAndFarPassInTheirOrder) {
+    // A worker that sleeps leaves far ones to an alarm, which must follow when a nearer one comes.
+    Runtime runtime({.workers = 1});
+    runtime.run([] {
+        const auto begin = Clock::now();
+        std::vector<int> passed;
+        std::vector<FiberHandle<void>> waiters;
+        for (const int wait : {400, 30, 200, 5, 100, 60}) {
+            waiters.push_back(spawn([&, wait] {
+                IoSource source(test::make_eventfd());
+                const auto deadline = begin + wait * 1ms;
+                EXPECT_EQ(source.wait_readable(Deadline::at(deadline)).error(),
+                          std::errc::timed_out);
+                EXPECT_GE(Clock::now(), deadline);
+                passed.push_back(wait);
+            }));
+        }
+        waiters.clear();
+        EXPECT_LT(Clock::now() - begin, 10s);
+        EXPECT_EQ(passed, (std::vector{5, 30, 60, 100, 200, 400}));
+    });
+}
+
 TEST(IoSource, OutlivesTheRuntimeItWasFirstUsedIn) {
     // The second runtime's epoll may well get the first one's number.
     auto pipe = test::make_pipe();
