@@ -1,6 +1,8 @@
 #include "coir/base/syscall.hpp"
 
 #include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -142,6 +144,15 @@ COIR_OPAQUE Result<int> get_option(int fd, int level, int name) noexcept {
 }
 
 COIR_OPAQUE Result<std::size_t> unconfirmed_bytes(int fd) noexcept {
+    // The kernel's count stays what it was when a connection has been reset.
+    tcp_info info{};
+    socklen_t length = sizeof info;
+    if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0) {
+        return last_error();
+    }
+    if (info.tcpi_state == TCP_CLOSE) {
+        return std::errc::not_connected;
+    }
     int bytes = 0;
     if (::ioctl(fd, SIOCOUTQ, &bytes) < 0) {
         return last_error();

@@ -73,11 +73,12 @@ void Connection::run() noexcept {
         if (next == Next::idle) {
             continue;
         }
+        const Deadline deadline = Deadline::roughly_after(server_.options.linger_timeout);
         if (server_.connections.is_closing() && next != Next::abort) {
-            wait_until_sent();
+            wait_until_sent(deadline);
         }
         if (next == Next::linger) {
-            linger();
+            linger(deadline);
         } else if (next == Next::abort) {
             (void)stream_.set_reset_on_close();
         }
@@ -310,8 +311,7 @@ Connection::Next Connection::reply_and_linger(Exchange& exchange, Status status)
 
 // A stop wakes idle connections by shutting their reading down. Once we have finished too, the kernel
 // answers whatever the client still sends with a reset, and drops what it has not sent yet.
-void Connection::wait_until_sent() noexcept {
-    const Deadline deadline = Deadline::roughly_after(server_.options.linger_timeout);
+void Connection::wait_until_sent(Deadline deadline) noexcept {
     while (stream_.is_open() && stream_.unconfirmed_bytes().value_or(0) != 0 &&
            !deadline.has_passed(coarse_now())) {
         this_fiber::sleep_for(kLookAgain);  // no event tells of it
@@ -319,11 +319,10 @@ void Connection::wait_until_sent() noexcept {
 }
 
 // Closing a socket with unread bytes resets the connection, and a reset can overtake the reply.
-void Connection::linger() noexcept {
+void Connection::linger(Deadline deadline) noexcept {
     if (!stream_.shutdown(net::Shutdown::write)) {
         return;
     }
-    const Deadline deadline = Deadline::roughly_after(server_.options.linger_timeout);
     std::array<std::byte, 2048> dropped;
     for (std::size_t total = 0; total < kLingerBytes;) {
         const auto read = stream_.read_some(dropped, deadline);

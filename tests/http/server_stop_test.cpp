@@ -125,7 +125,9 @@ TEST(Server, StopLosesNothingOfAReplyWhenTheClientSendsOn) {
         }
         response.body_static(large);
     });
-    Served served(std::move(routes));
+    ServerOptions options;
+    options.linger_timeout = seconds(1000);
+    Served served(std::move(routes), options);
     TcpClient client(served.port(), 16 * 1024);
     client.send(kGet);
     EXPECT_TRUE(holds_before(soon(), [&] { return is_in_handler.load(); }));
@@ -145,7 +147,9 @@ TEST(Server, StopLosesNothingOfAnEarlierReplyWhenTheClientSendsOn) {
     static const std::string large(1'000'000, 'x');
     Router routes;
     routes.get("/", [](Request&, Response& response) { response.body_static(large); });
-    Served served(std::move(routes));
+    ServerOptions options;
+    options.linger_timeout = seconds(1000);
+    Served served(std::move(routes), options);
     TcpClient client(served.port(), 16 * 1024);
     client.send(kGet);
     EXPECT_TRUE(holds_before(soon(), [&] { return served.stats().requests == 1; }));
@@ -155,6 +159,24 @@ TEST(Server, StopLosesNothingOfAnEarlierReplyWhenTheClientSendsOn) {
     client.send(kGet);
     EXPECT_EQ(client.receive().body.size(), large.size());
     client.close();
+    served.join();
+}
+
+// The kernel's count of unsent bytes outlives the connection: the stop once waited for it.
+TEST(Server, StopDoesNotWaitForAClientThatHasGoneWithoutReading) {
+    static const std::string large(4'000'000, 'x');
+    Router routes;
+    routes.get("/", [](Request&, Response& response) { response.body_static(large); });
+    ServerOptions options;
+    options.linger_timeout = seconds(1000);
+    Served served(std::move(routes), options);
+    TcpClient client(served.port(), 16 * 1024);
+    client.send(kGet);
+    EXPECT_TRUE(holds_before(soon(), [&] { return served.stats().open == 1; }));
+    client.wait_until_read();
+    served.server().stop(Deadline::never());
+    client.reset();
+    EXPECT_TRUE(holds_before(soon(), [&] { return served.has_ended(); }));
     served.join();
 }
 

@@ -35,7 +35,8 @@ namespace coir::syscall {
 [[nodiscard]] Result<void> set_option(int fd, int level, int name, int value) noexcept;
 [[nodiscard]] Result<void> set_linger(int fd, bool on, int seconds) noexcept;
 [[nodiscard]] Result<int> get_option(int fd, int level, int name) noexcept;
-/// Of a TCP socket: what has been sent and the peer's kernel has not confirmed.
+/// Of a TCP socket: what has been sent and the peer's kernel has not confirmed; not_connected when it
+/// never will.
 [[nodiscard]] Result<std::size_t> unconfirmed_bytes(int fd) noexcept;
 [[nodiscard]] Result<void> local_address(int fd, sockaddr_storage& into,
                                          socklen_t& length) noexcept;

@@ -68,7 +68,8 @@ struct ServerOptions {
     std::size_t slowest_bytes_per_second = 1024;
     /// After a reply with which the server ends a connection that the client would have kept: how
     /// long to read on and drop what comes, at most until the client closes. Closing a socket with
-    /// unread bytes resets the connection, which destroys the reply on its way.
+    /// unread bytes resets the connection, which destroys the reply on its way. A stop waits as long
+    /// for what the kernel has still to send.
     std::chrono::milliseconds linger_timeout{2'000};
 
     /// Connections that the kernel holds for each worker until they are accepted.
@@ -131,8 +132,8 @@ public:
     /// Stops accepting, serves what is in the accept queues, closes idle connections at once, lets
     /// begun requests be answered with `Connection: close`, and cuts what is left at `deadline`: its
     /// reads and writes fail then. A handler that waits for something else, or computes, cannot be
-    /// cut: serve() waits for it beyond the deadline. Does not wait itself: serve() returns when all is done. A later call can only move the deadline
-    /// forward.
+    /// cut: serve() waits for it beyond the deadline. Does not wait itself: serve() returns when all
+    /// is done. A later call can only move the deadline forward.
     /// Threads: any, while *this lives.
     void stop(Deadline deadline) noexcept;
 

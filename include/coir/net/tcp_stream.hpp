@@ -68,7 +68,8 @@ public:
     [[nodiscard]] Result<void> set_no_delay(bool on) noexcept;
     /// On close with unsent bytes: reset the connection at once.
     [[nodiscard]] Result<void> set_reset_on_close() noexcept;
-    /// What has been written and has not reached the peer's kernel.
+    /// What has been written and has not reached the peer's kernel. Errors: not_connected, also after
+    /// a reset.
     [[nodiscard]] Result<std::size_t> unconfirmed_bytes() const noexcept;
     [[nodiscard]] Result<SocketAddress> local_address() const noexcept;
     [[nodiscard]] Result<SocketAddress> peer_address() const noexcept;
