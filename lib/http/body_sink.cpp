@@ -61,6 +61,7 @@ Result<void> BodySink::write(std::span<const std::byte> data, Deadline deadline)
             wire_.out.append("\r\n");
         }
         if (wire_.is_over_limit()) {
+            wire_.give_way();
             outcome = wire_.flush(deadline);
         }
     }
@@ -73,6 +74,7 @@ Result<void> BodySink::flush(Deadline deadline) {
         start();
     }
     if (!error_) {
+        wire_.give_way();
         error_ = wire_.flush(deadline).error();
     }
     return error_ ? Result<void>(error_) : Result<void>();

@@ -44,14 +44,15 @@ Result<net::SocketAddress> Server::Core::listen(const net::SocketAddress& addres
     const net::ListenOptions options{.backlog = shared_->options.backlog,
                                      .share_port = workers != 1};
     net::SocketAddress bound = address;
-    if (options.share_port) {
+    if (options.share_port && address.port() != 0) {
         // Sharing would also succeed where another program shares the port: ask for it alone first.
+        // (The kernel never chooses one that is shared.)
         COIR_TRY(bound, net::TcpListener::find_free(address));
     }
     std::vector<std::unique_ptr<Acceptor>> added;
     for (std::size_t i = 0; i < workers; ++i) {
         COIR_TRY(net::TcpListener listener, net::TcpListener::bind(bound, options));
-        if (workers == 1) {
+        if (i == 0) {
             COIR_TRY(bound, listener.local_address());
         }
         added.push_back(std::make_unique<Acceptor>(shared_, std::move(listener)));

@@ -41,7 +41,7 @@ public:
     [[nodiscard]] bool take_back() noexcept;
     /// That of a flush, which is why later ones fail.
     [[nodiscard]] std::error_code error() const noexcept { return failed_; }
-    /// Before each read and write: lets others run now and then. A peer that sends or reads as fast
+    /// Before reads, and writes of a handler's: lets others run now and then. A peer that sends or reads as fast
     /// as this fiber works would keep its worker else, for nothing ever has to be waited for.
     void give_way() noexcept;
     [[nodiscard]] bool is_over_limit() const noexcept {
