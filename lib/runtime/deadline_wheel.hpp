@@ -49,9 +49,12 @@ public:
     /// `runtime` the number of its runtime: the wheels of others may turn no more.
     void ensure_armed(std::atomic<std::uintptr_t>& slot,
                       const std::shared_ptr<DeadlineWheel>& wheel, std::uint64_t runtime) noexcept {
+        const Count deadline = deadline_.load(std::memory_order_relaxed);
+        if (deadline == kNever) {
+            return;
+        }
         // pairs with the store in expire(): either it sees the waiter, or this sees the node gone
-        if (comes_up_.load(std::memory_order_seq_cst) > deadline_.load(std::memory_order_relaxed) ||
-            runtime_ != runtime) {
+        if (comes_up_.load(std::memory_order_seq_cst) > deadline || runtime_ != runtime) {
             arm(slot, wheel);
             runtime_ = runtime;
         }

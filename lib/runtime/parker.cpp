@@ -39,6 +39,8 @@ Result<void> Parker::park(Deadline deadline) noexcept {
             timer.ensure_armed(slot_, worker->deadlines(), worker->poller().runtime());
         });
     } else {
+        // The node of a fiber's wait may still be in a wheel: it is not to end this one.
+        timer(deadline_).set(Deadline::never().time_point());
         reason = detail::park_thread(slot_, deadline);
     }
     if (reason == WakeReason::timed_out) {

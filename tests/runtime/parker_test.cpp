@@ -79,6 +79,19 @@ TEST(Parker, ADeadlineOfAnEarlierWaitDoesNotEndALaterOne) {
     });
 }
 
+TEST(Parker, ADeadlineOfAFibersWaitDoesNotEndAThreads) {
+    Runtime runtime({.workers = 1});
+    Parker parker;
+    auto sleeper = runtime.spawn([&] { return parker.park(Deadline::after(50ms)).has_value(); });
+    parker.unpark();
+    EXPECT_TRUE(sleeper.join());
+    auto waker = runtime.spawn([&] {
+        this_fiber::sleep_for(150ms);
+        parker.unpark();
+    });
+    EXPECT_TRUE(parker.park(Deadline::never()));
+}
+
 TEST(Parker, EveryUnparkIsHeardWhileDeadlinesPass) {
     Runtime runtime({.workers = 2});
     runtime.run([] {

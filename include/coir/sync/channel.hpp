@@ -75,7 +75,12 @@ private:
         if (closed_) {
             return Errc::channel_closed;
         }
-        slots_[(first_ + size_) % slots_.size()].emplace(std::forward<U>(value));
+        try {
+            slots_[(first_ + size_) % slots_.size()].emplace(std::forward<U>(value));
+        } catch (...) {
+            not_full_.notify_one();  // the room that this sender was woken for is another's
+            throw;
+        }
         ++size_;
         not_empty_.notify_one();
         return {};

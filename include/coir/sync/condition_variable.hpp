@@ -11,10 +11,11 @@ namespace coir {
 
 /// A condition variable for fibers and plain threads, with coir::Mutex.
 ///
-/// It may be destroyed when all who waited have been notified, though they have not returned yet. Who
-/// notifies without holding the mutex must know by other means that it still exists.
+/// It may be destroyed when all who waited have been notified, though they have not returned yet; those
+/// who waited with a deadline must have returned. Who notifies without holding the mutex must know by
+/// other means that it still exists.
 /// Threads: fibers of any runtime, and plain threads.
-/// Cost:    no allocation; notifying nobody takes a load, waking one a few locked instructions.
+/// Cost:    no allocation; notifying takes a short lock, and a wake-up if somebody waits.
 class ConditionVariable final {
 public:
     ConditionVariable() noexcept = default;
