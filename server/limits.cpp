@@ -12,8 +12,8 @@ namespace coir::server {
 
 namespace {
 
-// A worker holds an epoll, an eventfd, a timerfd, a listener and a reserve; the rest is for connections, and a
-// server that could hold only a handful is better told so than found so.
+// A worker holds an epoll, an eventfd, a timerfd, a listener and a reserve; the rest is for
+// connections, and a server that could hold only a handful is better told so than found so.
 constexpr std::size_t kDescriptorsPerWorker = 8;
 constexpr std::size_t kDescriptorsBeside = 64;
 

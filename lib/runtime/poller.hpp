@@ -58,7 +58,7 @@ class Poller final {
 public:
     using Clock = Deadline::Clock;
 
-    /// Errors: std::system_error where the kernel refuses an epoll or an eventfd.
+    /// Errors: std::system_error where the kernel refuses an epoll, an eventfd or a timerfd.
     explicit Poller(PollerNumber number);
 
     /// Waits until something is ready, `until` passes or interrupt() is called, and adds what is

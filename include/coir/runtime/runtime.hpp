@@ -47,7 +47,7 @@ struct RuntimeStats {
 /// other or side by side.
 class Runtime final {
 public:
-    /// Errors: std::system_error where the kernel refuses a thread, an epoll or an eventfd.
+    /// Errors: std::system_error where the kernel refuses a thread or a descriptor.
     explicit Runtime(RuntimeOptions options = {});
     /// stop(), unless that has happened.
     ~Runtime();
