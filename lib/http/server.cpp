@@ -1,7 +1,9 @@
 #include "coir/http/server.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <mutex>
+#include <stop_token>
 #include <utility>
 #include <vector>
 
@@ -62,6 +64,10 @@ Result<net::SocketAddress> Server::Core::listen(const net::SocketAddress& addres
 }
 
 void Server::Core::serve() {
+    const std::stop_callback on_stop(this_fiber::stop_token(),
+                                     [this] { stop(Deadline::after(std::chrono::seconds(0))); });
+    // From here on the waits end because the server has stopped.
+    const this_fiber::Shield shield;
     {
         const std::lock_guard lock(shared_->mutex);
         shared_->prepare();

@@ -1,11 +1,16 @@
 #include "runtime/core.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <new>
+#include <string_view>
 #include <system_error>
 #include <thread>
+#include <utility>
 
 #include "coir/base/assert.hpp"
+#include "runtime/fiber_plate.hpp"
+#include "runtime/run_clock.hpp"
 
 namespace coir::detail {
 namespace {
@@ -24,7 +29,9 @@ RuntimeCore::RuntimeCore(const RuntimeOptions& options)
       number_(next_runtime_number()),
       slabs_(options.stack_bytes),
       idle_(options.workers),
-      started_(static_cast<std::ptrdiff_t>(options.workers)) {
+      started_(static_cast<std::ptrdiff_t>(options.workers)),
+      start_time_(std::chrono::steady_clock::now()),
+      start_ticks_(run_ticks()) {
     workers_.reserve(options.workers);
     for (std::size_t i = 0; i != options.workers; ++i) {
         workers_.push_back(
@@ -57,17 +64,47 @@ void RuntimeCore::stop() {
     if (stopped_) {
         return;
     }
+    close();
+    (void)await_fibers(Deadline::never());
+    end_workers();
+}
+
+std::vector<FiberInfo> RuntimeCore::stop(Deadline deadline, std::chrono::nanoseconds grace) {
+    if (stopped_) {
+        return {};
+    }
+    close();
+    if (!await_fibers(deadline)) {
+        request_stop();
+        if (!await_fibers(Deadline::after(grace))) {
+            if (std::vector<FiberInfo> left = fibers(); !left.empty()) {
+                return left;
+            }
+            (void)await_fibers(Deadline::never());  // the last one is on its way out
+        }
+    }
+    end_workers();
+    return {};
+}
+
+void RuntimeCore::close() noexcept {
     Worker* const here = Worker::current();
     COIR_CHECK(here == nullptr || &here->core() != this);  // it would wait for itself
     closed_.store(true, std::memory_order_seq_cst);        // pairs with count_foreign_spawn()
     stopping_.store(true, std::memory_order_seq_cst);      // pairs with tell_stop()
-    for (;;) {
-        const std::uint32_t seen = finish_signal_.load(std::memory_order_acquire);
-        if (all_finished()) {
-            break;
-        }
-        finish_signal_.wait(seen, std::memory_order_acquire);
+}
+
+bool RuntimeCore::await_fibers(Deadline deadline) noexcept {
+    const auto all_have_ended = [this] { return all_finished(); };
+    std::unique_lock lock(finish_mutex_);
+    if (deadline.is_never()) {
+        finish_changed_.wait(lock, all_have_ended);
+        return true;
     }
+    return finish_changed_.wait_until(lock, deadline.time_point(), all_have_ended);
+}
+
+void RuntimeCore::end_workers() noexcept {
     while (wakers_.load(std::memory_order_seq_cst) != 0) {
         std::this_thread::yield();  // the last few instructions of a call
     }
@@ -78,6 +115,52 @@ void RuntimeCore::stop() {
     for (const auto& worker : workers_) {
         worker->join();
     }
+}
+
+template <typename F>
+void RuntimeCore::for_each_fiber(F look) {
+    const auto visit = [&](const StackRegion& stack) { FiberPlate::of(stack).visit(look); };
+    slabs_.for_each_stack(visit);
+    const std::lock_guard lock(odd_slabs_mutex_);
+    for (const auto& [bytes, slabs] : odd_slabs_) {
+        slabs->for_each_stack(visit);
+    }
+}
+
+void RuntimeCore::request_stop() noexcept {
+    FiberControl* claimed = nullptr;
+    for_each_fiber([&](FiberControl& fiber) {
+        if (fiber.stop.claim()) {
+            fiber.stop.pin();
+            fiber.stop.next_to_stop = std::exchange(claimed, &fiber);
+        }
+    });
+    request_stop_of_all(claimed);
+}
+
+std::vector<FiberInfo> RuntimeCore::fibers() {
+    std::vector<FiberInfo> found;
+    for_each_fiber([&](FiberControl& fiber) {
+        FiberInfo& info = found.emplace_back();
+        info.id = fiber.id;
+        info.name = fiber.name();
+        info.worker = fiber.last_worker.load(std::memory_order_relaxed);
+        info.site = fiber.site;
+        info.stop_requested = fiber.stop.is_requested();
+        info.stack_bytes = fiber.stack.usable_bytes;
+        if (const char* const what = fiber.waits_for.load(std::memory_order_relaxed)) {
+            info.state = FiberInfo::State::waiting;
+            info.waits_for = what;
+            info.fd = fiber.waits_on_fd.load(std::memory_order_relaxed);
+        }
+        for (const auto& worker : workers_) {
+            if (worker->scheduler().running_context() == fiber.context()) {
+                info.state = FiberInfo::State::running;
+                info.worker = static_cast<int>(worker->index());
+            }
+        }
+    });
+    return found;
 }
 
 void RuntimeCore::await_all_workers() noexcept {
@@ -118,9 +201,9 @@ void RuntimeCore::fiber_finished(Worker& worker) noexcept {
 }
 
 void RuntimeCore::tell_stop() noexcept {
-    if (stopping_.load(std::memory_order_seq_cst)) {  // pairs with stop()
-        finish_signal_.fetch_add(1, std::memory_order_release);
-        finish_signal_.notify_all();
+    if (stopping_.load(std::memory_order_seq_cst)) {  // pairs with close()
+        const std::lock_guard lock(finish_mutex_);
+        finish_changed_.notify_all();
     }
 }
 
@@ -166,8 +249,10 @@ void RuntimeCore::give_back_stack(StackRegion region) noexcept {
     }
 }
 
-RuntimeStats RuntimeCore::stats() const noexcept {
+RuntimeStats RuntimeCore::stats() noexcept {
     RuntimeStats stats;
+    std::uint64_t wakes = foreign_wakes_.load(std::memory_order_relaxed);
+    std::uint64_t longest_run = 0;
     for (const auto& worker : workers_) {
         stats.finished += worker->finished.load(std::memory_order_relaxed);
     }
@@ -180,8 +265,32 @@ RuntimeStats RuntimeCore::stats() const noexcept {
         stats.switches += worker->scheduler().runs();
         stats.steals += worker->scheduler().steals();
         stats.wakeups += worker->scheduler().wakeups();
+        stats.ready += worker->scheduler().queued();
+        wakes += worker->wakes.load(std::memory_order_relaxed);
+        longest_run = std::max(longest_run, worker->scheduler().longest_run());
     }
+    for (const auto& worker : workers_) {
+        stats.waiting += worker->waits.load(std::memory_order_relaxed);
+    }
+    stats.waiting -=
+        std::min(stats.waiting, wakes);  // those that came later than the look at the others
+    stats.ready += injected_.size();
+    stats.stack_bytes = slabs_.mapped_bytes();
+    {
+        const std::lock_guard lock(odd_slabs_mutex_);
+        for (const auto& [bytes, slabs] : odd_slabs_) {
+            stats.stack_bytes += slabs->mapped_bytes();
+        }
+    }
+    stats.longest_run = to_time(longest_run);
     return stats;
+}
+
+std::chrono::nanoseconds RuntimeCore::to_time(std::uint64_t ticks) const noexcept {
+    const auto time = std::chrono::steady_clock::now() - start_time_;
+    const auto passed = static_cast<double>(run_ticks() - start_ticks_);
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(
+        time * (static_cast<double>(ticks) / std::max(passed, 1.0)));
 }
 
 }  // namespace coir::detail
@@ -196,6 +305,10 @@ Runtime::Runtime(RuntimeOptions options) {
         throw std::system_error(std::make_error_code(std::errc::invalid_argument),
                                 "coir::Runtime: more than 65,534 workers");
     }
+    if (const char* const forced = std::getenv("COIR_FORCE_MIGRATION");
+        forced != nullptr && std::string_view(forced) == "1") {
+        options.force_migration = true;
+    }
     core_ = std::make_shared<detail::RuntimeCore>(options);
 }
 
@@ -205,6 +318,18 @@ Runtime::~Runtime() {
 
 void Runtime::stop() {
     core_->stop();
+}
+
+std::vector<FiberInfo> Runtime::stop(Deadline deadline, std::chrono::nanoseconds grace) {
+    return core_->stop(deadline, grace);
+}
+
+void Runtime::request_stop() noexcept {
+    core_->request_stop();
+}
+
+std::vector<FiberInfo> Runtime::fibers() const {
+    return core_->fibers();
 }
 
 std::size_t Runtime::workers() const noexcept {

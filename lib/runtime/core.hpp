@@ -1,6 +1,8 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <latch>
@@ -26,7 +28,10 @@ public:
     RuntimeCore& operator=(const RuntimeCore&) = delete;
 
     void stop();
-    [[nodiscard]] RuntimeStats stats() const noexcept;
+    [[nodiscard]] std::vector<FiberInfo> stop(Deadline deadline, std::chrono::nanoseconds grace);
+    void request_stop() noexcept;
+    [[nodiscard]] std::vector<FiberInfo> fibers();
+    [[nodiscard]] RuntimeStats stats() noexcept;
 
     /// Called by each worker when others can use it; returns when that is true of all of them.
     void await_all_workers() noexcept;
@@ -50,6 +55,9 @@ public:
     void inject(boost::fibers::context& context) noexcept;
     [[nodiscard]] InjectionQueue& injected() noexcept { return injected_; }
     [[nodiscard]] IdleWorkers& idle() noexcept { return idle_; }
+    /// Whether every resumption happens on another worker than the one before, as far as one is free.
+    [[nodiscard]] bool forces_migration() const noexcept { return options_.force_migration; }
+    void count_foreign_wake() noexcept { foreign_wakes_.fetch_add(1, std::memory_order_relaxed); }
     [[nodiscard]] std::uint64_t next_fiber_id() noexcept {
         return last_id_.fetch_add(1, std::memory_order_relaxed) + 1;
     }
@@ -57,6 +65,12 @@ public:
 private:
     friend class WakerGuard;
 
+    void close() noexcept;
+    [[nodiscard]] bool await_fibers(Deadline deadline) noexcept;
+    void end_workers() noexcept;
+    template <typename F>
+    void for_each_fiber(F look);
+    [[nodiscard]] std::chrono::nanoseconds to_time(std::uint64_t ticks) const noexcept;
     void tell_stop() noexcept;
     [[nodiscard]] bool all_finished() const noexcept;
     [[nodiscard]] StackSlabs& slabs_of(std::size_t bytes);
@@ -73,14 +87,19 @@ private:
     InjectionQueue injected_;
     std::atomic<std::uint64_t> last_id_{0};
     std::atomic<std::uint64_t> foreign_spawns_{0};
+    std::atomic<std::uint64_t> foreign_wakes_{0};
     std::atomic<std::uint64_t> discarded_{0};
     std::atomic<bool> closed_{false};    // no more spawns from outside
     std::atomic<bool> stopping_{false};  // finishing fibers tell stop()
-    std::atomic<std::uint32_t> finish_signal_{0};
+    std::mutex finish_mutex_;
+    std::condition_variable finish_changed_;  // a fiber has ended while stopping_
     // Calls that make a fiber ready from outside its worker. The fiber can end, and the last one with
     // it, before such a call is done with the workers.
     std::atomic<std::uint32_t> wakers_{0};
     bool stopped_ = false;
+    // Two clocks at the same moment.
+    const std::chrono::steady_clock::time_point start_time_;
+    const std::uint64_t start_ticks_;
 };
 
 /// Keeps stop() from ending the workers while a fiber is being made ready from another thread.

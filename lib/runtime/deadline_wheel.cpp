@@ -1,15 +1,78 @@
 #include "runtime/deadline_wheel.hpp"
 
+#include <algorithm>
+
+#include "runtime/fiber_control.hpp"
 #include "runtime/waiter.hpp"
 
 namespace coir::detail {
+namespace {
+
+/// Puts a waiter back that has been taken out of its slot by mistake. Returns kSlotEmpty, or what has come
+/// meanwhile: the waiter is to be woken with that.
+std::uintptr_t put_back(std::atomic<std::uintptr_t>& slot, Waiter& waiter) noexcept {
+    const auto address = reinterpret_cast<std::uintptr_t>(&waiter);
+    FiberControl* const fiber = waiter.fiber;
+    if (fiber != nullptr) {
+        fiber->stop.pin();  // as soon as the waiter is back, others may wake it
+    }
+    std::uintptr_t found = kSlotEmpty;
+    if (slot.compare_exchange_strong(found, address, std::memory_order_seq_cst)) {
+        // pairs with StopState::take_effect(), which may have found the slot empty
+        std::uintptr_t held = address;
+        if (fiber != nullptr && fiber->stop.must_leave(slot) &&
+            slot.compare_exchange_strong(held, kSlotEmpty, std::memory_order_seq_cst)) {
+            found = kSlotClosed;
+        }
+    } else if (found == kSlotReady) {
+        slot.compare_exchange_strong(found, kSlotEmpty, std::memory_order_acq_rel);
+    }
+    if (fiber != nullptr) {
+        fiber->stop.unpin();
+    }
+    return found;
+}
+
+}  // namespace
 
 TimerWheel::TimePoint DeadlineWheel::next_expiry() noexcept {
     const std::lock_guard lock(lock_);
-    return wheel_.next_expiry();
+    const auto next = wheel_.next_expiry();
+    return sleeps_.empty() ? next : std::min(next, sleeps_.begin()->end);
+}
+
+void DeadlineWheel::add(Sleep& sleep) noexcept {
+    const std::lock_guard lock(lock_);
+    sleeps_.insert(sleep);
+}
+
+void DeadlineWheel::remove(Sleep& sleep) noexcept {
+    const std::lock_guard lock(lock_);
+    if (sleep.is_linked()) {
+        sleeps_.erase(sleeps_.iterator_to(sleep));
+    }
+}
+
+void DeadlineWheel::end_sleeps(TimerWheel::TimePoint now) noexcept {
+    for (;;) {
+        std::uintptr_t held;
+        {
+            const std::lock_guard lock(lock_);
+            if (sleeps_.empty() || sleeps_.begin()->end > now) {
+                return;
+            }
+            Sleep& sleep = *sleeps_.begin();
+            sleeps_.erase(sleeps_.begin());
+            held = sleep.slot.exchange(kSlotEmpty, std::memory_order_acq_rel);
+        }
+        if (holds_waiter(held)) {  // else it has been asked to stop
+            wake(*reinterpret_cast<Waiter*>(held), WakeReason::timed_out);
+        }
+    }
 }
 
 void DeadlineWheel::expire(TimerWheel::TimePoint now) noexcept {
+    end_sleeps(now);
     const auto now_count = now.time_since_epoch().count();
     for (;;) {
         Waiter* expired = nullptr;
@@ -47,15 +110,10 @@ void DeadlineWheel::expire(TimerWheel::TimePoint now) noexcept {
             // the two looks. Then it gets its place back, or what has come meanwhile.
             if (const auto due = deadline.deadline_.load(std::memory_order_relaxed);
                 due > now_count) {
-                came_first = kSlotEmpty;
-                if (deadline.slot_->compare_exchange_strong(came_first, held,
-                                                            std::memory_order_acq_rel)) {
+                came_first = put_back(*deadline.slot_, *expired);
+                if (came_first == kSlotEmpty) {
                     rearm(due);
                     continue;
-                }
-                if (came_first == kSlotReady) {
-                    deadline.slot_->compare_exchange_strong(came_first, kSlotEmpty,
-                                                            std::memory_order_acq_rel);
                 }
             }
         }

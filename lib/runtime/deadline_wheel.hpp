@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <boost/intrusive/set.hpp>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -12,8 +13,23 @@ namespace coir::detail {
 
 class IoDeadline;
 
-/// One worker's timer wheel, which other threads may touch: it can be left by whoever frees a
-/// descriptor. Outlives its worker as long as a descriptor is in it.
+/// The end of one sleep, in the frame of whoever sleeps.
+struct Sleep : boost::intrusive::set_base_hook<> {
+    Sleep(std::atomic<std::uintptr_t>& its_slot, TimerWheel::TimePoint its_end) noexcept
+        : slot(its_slot), end(its_end) {}
+
+    std::atomic<std::uintptr_t>& slot;
+    const TimerWheel::TimePoint end;
+
+    friend bool operator<(const Sleep& a, const Sleep& b) noexcept { return a.end < b.end; }
+};
+
+/// One worker's timers, which other threads may touch: a deadline can be left by whoever frees a
+/// descriptor, and a worker that hangs has others look after its timers. Outlives its worker as long as
+/// a descriptor is in it.
+///
+/// Deadlines of waits, which hardly ever pass, lie in a coarse wheel; sleeps, which always end by
+/// their timer, in an exact order.
 class DeadlineWheel final {
 public:
     explicit DeadlineWheel(TimerWheel::TimePoint start) noexcept : wheel_(start) {}
@@ -26,11 +42,19 @@ public:
     /// Lets every node go: the worker ends, though descriptors may live on.
     void end() noexcept;
 
+    /// Ends the wait in `sleep.slot` when it is time. Requires: the waiter is in the slot.
+    void add(Sleep& sleep) noexcept;
+    /// Afterwards nobody touches it any more. Not needed if the sleep has ended by its time.
+    void remove(Sleep& sleep) noexcept;
+
 private:
     friend class IoDeadline;
 
+    void end_sleeps(TimerWheel::TimePoint now) noexcept;
+
     SpinLock lock_;
-    TimerWheel wheel_;  // under lock_; its nodes are IoDeadlines
+    boost::intrusive::multiset<Sleep> sleeps_;  // under lock_
+    TimerWheel wheel_;                          // under lock_; its nodes are IoDeadlines
 };
 
 /// The deadline of the waits in one slot, which is renewed with every wait and almost never passes.

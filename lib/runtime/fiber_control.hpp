@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <boost/fiber/context.hpp>
 #include <boost/fiber/detail/spinlock.hpp>
 #include <boost/fiber/properties.hpp>
@@ -13,6 +14,8 @@
 #include "coir/runtime/spawn.hpp"
 #include "runtime/fiber_switch.hpp"
 #include "runtime/stack_pool.hpp"
+#include "runtime/stop_state.hpp"
+#include "runtime/task.hpp"
 
 namespace coir::detail {
 
@@ -48,6 +51,8 @@ public:
     std::uint64_t id = 0;
     int worker = -1;  // where it starts; -1: anywhere
     bool pinned = false;
+    /// With forced migration: it may run where it last ran.
+    bool may_stay = false;
     std::source_location site;
 
     /// Holds `parking` from before the fiber makes itself known to a waker until it has left its
@@ -66,6 +71,19 @@ public:
     void about_to_park() noexcept { happens_before(&parking_); }
 
     SwitchState switch_state;
+    Task task;
+    StopState stop;
+
+    // Its place in its scope; under the scope's lock.
+    ScopeState* scope = nullptr;
+    FiberControl* next_in_scope = nullptr;
+    FiberControl* previous_in_scope = nullptr;
+
+    /// For reports: a literal that says what the fiber waits for, null while it does not; and the
+    /// descriptor or -1, and the worker on which it came to wait.
+    std::atomic<const char*> waits_for{nullptr};
+    std::atomic<int> waits_on_fd{-1};
+    std::atomic<int> last_worker{-1};
 
 private:
     boost::fibers::detail::spinlock parking_;

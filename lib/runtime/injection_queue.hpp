@@ -39,6 +39,10 @@ public:
     /// sleepers".
     [[nodiscard]] bool empty() const noexcept { return size_.load(std::memory_order_seq_cst) == 0; }
 
+    [[nodiscard]] std::size_t size() const noexcept {
+        return size_.load(std::memory_order_relaxed);
+    }
+
 private:
     alignas(64) std::atomic<std::size_t> size_{0};
     SpinLock lock_;

@@ -92,9 +92,12 @@ Result<void> IoSource::wait(int direction, Deadline deadline) noexcept {
     detail::Worker* const worker = detail::Worker::current();
     if (worker == nullptr) {
         return wait_on_thread(fd_.get(), direction == IoState::reading ? POLLIN : POLLOUT,
-                              state->canceled, deadline);
+                              state->canceled,
+                              detail::thread_task().earlier(deadline, StopRequests::obeyed));
     }
-    if (state->canceled.load(std::memory_order_acquire)) {
+    detail::FiberControl& fiber = worker->running_fiber();
+    if (state->canceled.load(std::memory_order_acquire) ||
+        (fiber.stop.is_requested() && fiber.task.obeys(StopRequests::obeyed))) {
         return std::errc::operation_canceled;
     }
     const auto end = state->take_end(static_cast<IoState::Direction>(direction));
@@ -113,9 +116,11 @@ Result<void> IoSource::wait(int direction, Deadline deadline) noexcept {
     }
     auto& slot = state->slots[direction];
     detail::IoDeadline& timer = state->deadlines[direction];
-    timer.set(deadline.time_point());
+    timer.set(fiber.task.earlier(deadline, StopRequests::obeyed).time_point());
     const auto arm = [&] { timer.ensure_armed(slot, worker->deadlines(), poller.runtime()); };
-    switch (detail::park(*worker, slot, arm)) {
+    const detail::Wait wait{direction == IoState::reading ? "bytes to read" : "room to write",
+                            StopRequests::obeyed, fd_.get()};
+    switch (detail::park(*worker, slot, wait, arm)) {
         case detail::WakeReason::ready: return {};
         case detail::WakeReason::timed_out: return std::errc::timed_out;
         case detail::WakeReason::canceled: break;

@@ -11,27 +11,51 @@
 namespace coir::detail {
 
 template <typename BeforeLeaving>
-WakeReason park(Worker& worker, std::atomic<std::uintptr_t>& slot,
+WakeReason park(Worker& worker, std::atomic<std::uintptr_t>& slot, const Wait& wait,
                 BeforeLeaving before_leaving) noexcept {
+    FiberControl& fiber = worker.running_fiber();
+    const bool obeys = fiber.task.obeys(wait.stops);
+    if (obeys && fiber.stop.is_requested()) {
+        return WakeReason::canceled;
+    }
     if (const auto early = slot.load(std::memory_order_acquire); early != kSlotEmpty) {
         COIR_ASSERT(!holds_waiter(early));  // somebody else waits here
         return consume(slot);
     }
     Waiter waiter;
-    waiter.fiber = &worker.running_fiber();
-    auto& parking = waiter.fiber->parking_guard();
+    waiter.fiber = &fiber;
+    if (obeys && !fiber.stop.begin_wait(slot, waiter)) {
+        return WakeReason::canceled;
+    }
+    auto& parking = fiber.parking_guard();
     parking.lock();
+    const auto address = reinterpret_cast<std::uintptr_t>(&waiter);
     std::uintptr_t held = kSlotEmpty;
     // pairs with claim(): whoever takes the waiter out sees all of it
-    if (!slot.compare_exchange_strong(held, reinterpret_cast<std::uintptr_t>(&waiter),
-                                      std::memory_order_seq_cst, std::memory_order_acquire)) {
+    if (!slot.compare_exchange_strong(held, address, std::memory_order_seq_cst,
+                                      std::memory_order_acquire)) {
         parking.unlock();
+        if (obeys) {
+            fiber.stop.end_wait(slot);
+        }
         return consume(slot);
     }
+    held = address;
+    // pairs with StopState::take_effect(): either it finds the waiter in the slot, or this sees the request
+    if (obeys && fiber.stop.is_requested() &&
+        slot.compare_exchange_strong(held, kSlotEmpty, std::memory_order_seq_cst)) {
+        parking.unlock();
+        fiber.stop.end_wait(slot);
+        return WakeReason::canceled;
+    }
+    worker.begin_wait(fiber, wait);
     before_leaving();
-    waiter.fiber->about_to_park();
-    waiter.fiber->context()->suspend(parking);
+    fiber.about_to_park();
+    fiber.context()->suspend(parking);
     // Perhaps on another worker now; `worker` is not to be used any more.
+    if (obeys) {
+        fiber.stop.end_wait(slot);
+    }
     return waiter.reason;
 }
 

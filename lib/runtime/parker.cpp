@@ -5,6 +5,7 @@
 #include "coir/base/opaque.hpp"
 #include "runtime/deadline_wheel.hpp"
 #include "runtime/park.hpp"
+#include "runtime/task.hpp"
 #include "runtime/worker.hpp"
 
 namespace coir {
@@ -30,23 +31,26 @@ Parker::~Parker() {
     timer(deadline_).~IoDeadline();
 }
 
-Result<void> Parker::park(Deadline deadline) noexcept {
+Result<void> Parker::park_for(const char* what, Deadline deadline, StopRequests stops) noexcept {
     WakeReason reason;
     if (detail::Worker* const worker = detail::Worker::current()) {
+        deadline = worker->running_fiber().task.earlier(deadline, stops);
         IoDeadline& timer = coir::timer(deadline_);
         timer.set(deadline.time_point());
-        reason = detail::park(*worker, slot_, [&] {
+        reason = detail::park(*worker, slot_, {what, stops}, [&] {
             timer.ensure_armed(slot_, worker->deadlines(), worker->poller().runtime());
         });
     } else {
         // The node of a fiber's wait may still be in a wheel: it is not to end this one.
         timer(deadline_).set(Deadline::never().time_point());
-        reason = detail::park_thread(slot_, deadline);
+        reason = detail::park_thread(slot_, detail::thread_task().earlier(deadline, stops));
     }
-    if (reason == WakeReason::timed_out) {
-        return std::errc::timed_out;
+    switch (reason) {
+        case WakeReason::ready: return {};
+        case WakeReason::timed_out: return std::errc::timed_out;
+        case WakeReason::canceled: break;
     }
-    return {};
+    return std::errc::operation_canceled;
 }
 
 void Parker::unpark() noexcept {

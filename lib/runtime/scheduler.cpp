@@ -6,6 +6,7 @@
 #include "coir/base/assert.hpp"
 #include "coir/base/deadline.hpp"
 #include "runtime/core.hpp"
+#include "runtime/run_clock.hpp"
 #include "runtime/worker.hpp"
 
 namespace coir::detail {
@@ -23,6 +24,8 @@ constexpr auto kSurplusPatience = 50us;
 // How long a worker may be on one fiber before others look after it; it is noticed within twice the
 // time. (Who is only preempted by the kernel for so long is looked after as well.)
 constexpr auto kWatchInterval = 1500us;
+// How far the coarse clock may be behind (a kernel with 100 Hz).
+constexpr auto kCoarseTick = 10ms;
 // Rounds without any activity before a watcher goes to sleep for good.
 constexpr int kQuietRounds = 5;
 constexpr std::size_t kStealBatch = 64;
@@ -49,8 +52,10 @@ Scheduler::Scheduler(Worker& worker)
       boost_(*context::active()->get_scheduler()),
       exceptions_(thread_exception_state()),
       alone_(worker.core().worker_count() == 1),
+      forces_migration_(!alone_ && worker.core().forces_migration()),
       main_(context::active()),
       running_(main_),
+      run_began_(run_ticks()),
       runs_seen_(worker.core().worker_count()) {}
 
 void Scheduler::awakened(context* ready) noexcept {
@@ -80,12 +85,24 @@ void Scheduler::push(context& ready) noexcept {
 // Uninstrumented, as leave_for(): between its entry and its exit the thread changes stacks.
 __attribute__((no_sanitize("thread"))) context* Scheduler::pick_next() noexcept {
     context* const next_context = next();
-    if (next_context != nullptr && next_context != running_) {
-        context* const left = std::exchange(running_, next_context);
+    note_run();
+    if (next_context != nullptr && next_context != running_context()) {
+        context* const left = running_.load(std::memory_order_relaxed);
+        running_.store(next_context, std::memory_order_relaxed);
         leave_for(control_of(*left).switch_state, control_of(*next_context).switch_state,
                   exceptions_);
     }
     return next_context;
+}
+
+void Scheduler::note_run() noexcept {
+    const std::uint64_t now = run_ticks();
+    const std::uint64_t run = now - run_began_;
+    run_began_ = now;
+    if (run > longest_run_.load(std::memory_order_relaxed) && !on_dispatcher() &&
+        running_context() != main_) [[unlikely]] {
+        longest_run_.store(run, std::memory_order_relaxed);
+    }
 }
 
 context* Scheduler::next() noexcept {
@@ -120,16 +137,10 @@ context* Scheduler::take_dispatcher() noexcept {
 }
 
 context* Scheduler::take_ready() noexcept {
-    // In turns, so that neither kind can starve the other.
-    pinned_first_ = !pinned_first_;
-    context* ready = nullptr;
-    if (pinned_first_ || (ready = ready_.pop()) == nullptr) {
-        if (!pinned_.empty()) {
-            ready = &pinned_.front();
-            pinned_.pop_front();
-        } else if (pinned_first_) {
-            ready = ready_.pop();
-        }
+    context* ready = take_queued();
+    while (forces_migration_ && ready != nullptr && must_leave(*ready)) {
+        send_away(*ready);
+        ready = take_queued();
     }
     if (const context* const next = ready_.peek()) {
         prefetch_frames(next);
@@ -143,6 +154,47 @@ context* Scheduler::take_ready() noexcept {
     return ready;
 }
 
+context* Scheduler::take_queued() noexcept {
+    if (forces_migration_) {
+        take_arrivals(*this, false);
+    }
+    // In turns, so that neither kind can starve the other.
+    pinned_first_ = !pinned_first_;
+    context* ready = nullptr;
+    if (pinned_first_ || (ready = ready_.pop()) == nullptr) {
+        if (!pinned_.empty()) {
+            ready = &pinned_.front();
+            pinned_.pop_front();
+        } else if (pinned_first_) {
+            ready = ready_.pop();
+        }
+    }
+    return ready;
+}
+
+bool Scheduler::must_leave(context& ready) const noexcept {
+    FiberControl& fiber = control_of(ready);
+    return ready.get_scheduler() == &boost_ && !fiber.pinned &&
+           !ready.is_context(boost::fibers::type::main_context) &&
+           !std::exchange(fiber.may_stay, false);
+}
+
+void Scheduler::send_away(context& ready) noexcept {
+    Scheduler& next =
+        worker_.core().worker((worker_.index() + 1) % worker_.core().worker_count()).scheduler();
+    happens_before(&ready);
+    next.arrivals_.push(ready);
+    next.notify();
+}
+
+void Scheduler::take_arrivals(Scheduler& of, bool may_stay) noexcept {
+    while (context* const arrived = of.arrivals_.pop()) {
+        happens_after(arrived);
+        control_of(*arrived).may_stay = may_stay;
+        ready_.push(arrived);
+    }
+}
+
 void Scheduler::count_pick() noexcept {
     // The clock is read at every fourth pick: it costs as much as the rest of this.
     ++picks_since_poll_;
@@ -154,11 +206,11 @@ void Scheduler::count_pick() noexcept {
 
 bool Scheduler::nothing_waits() noexcept {
     count_pick();  // so that a fiber which is alone comes to the poller as well
-    return !poll_is_due_ && ready_.empty() && pinned_.empty();
+    return !poll_is_due_ && ready_.empty() && pinned_.empty() && !forces_migration_;
 }
 
 bool Scheduler::has_ready_fibers() const noexcept {
-    return dispatcher_ready_ || !ready_.empty() || !pinned_.empty();
+    return dispatcher_ready_ || !ready_.empty() || !pinned_.empty() || !arrivals_.empty();
 }
 
 bool Scheduler::poll(Clock::time_point until) noexcept {
@@ -196,8 +248,13 @@ void Scheduler::expire_deadlines(bool exactly) noexcept {
     if (next == Clock::time_point::max()) {
         return;
     }
-    // The coarse clock is a tick behind at most. But who slept until a deadline must see it pass.
-    if (const auto now = exactly ? Clock::now() : coarse_now(); next <= now) {
+    // The coarse clock is a tick behind at most. But who slept until a deadline must see it pass, and a
+    // sleep is to end when it was said to.
+    auto now = coarse_now();
+    if (exactly || next - now < kCoarseTick) {
+        now = Clock::now();
+    }
+    if (next <= now) {
         deadlines.expire(now);
     }
 }
@@ -211,8 +268,8 @@ void Scheduler::notify() noexcept {
     if (Worker::current() == &worker_ && finishing_ && on_dispatcher()) {
         // The one switch that does not come through pick_next(): when Boost's scheduler is
         // destroyed, its dispatcher says this and then returns to the thread's own stack.
-        context* const left = running_;
-        running_ = main_;
+        context* const left = running_.load(std::memory_order_relaxed);
+        running_.store(main_, std::memory_order_relaxed);
         leave_for(control_of(*left).switch_state, control_of(*main_).switch_state, exceptions_);
     }
 }
@@ -222,7 +279,7 @@ void Scheduler::wake_worker(int worker) noexcept {
 }
 
 void Scheduler::share_surplus() noexcept {
-    if (!idle_.someone_could_help()) {
+    if (!idle_.someone_could_help() || forces_migration_) {
         surplus_since_ = {};
         return;
     }
@@ -251,6 +308,7 @@ bool Scheduler::rob(std::size_t victim) noexcept {
     const std::size_t count =
         worker_.core().worker(victim).scheduler().steal(loot.data(), loot.size());
     for (std::size_t i = 0; i != count; ++i) {
+        control_of(*loot[i]).may_stay = true;  // if it last ran here: its new worker hangs
         ready_.push(loot[i]);
     }
     steals_.store(steals_.load(std::memory_order_relaxed) + count, std::memory_order_relaxed);
@@ -331,7 +389,8 @@ void Scheduler::sleep(Clock::time_point until) noexcept {
     bool woken = false;
     if (state_.compare_exchange_strong(awake, State::sleeping, std::memory_order_seq_cst)) {
         // pairs with offer_surplus(): either it sees us in the set, or we see its surplus
-        const bool has_work = idle_.has_surplus() || !worker_.core().injected().empty();
+        const bool has_work =
+            idle_.has_surplus() || !worker_.core().injected().empty() || !arrivals_.empty();
         const auto bound = has_work ? Clock::time_point::min() : until;
         woken = poll(bound);
     }
@@ -416,6 +475,9 @@ Scheduler::Seen Scheduler::watch(std::size_t worker) noexcept {
         Worker::count(steals_);
     }
     other.deadlines()->expire(Clock::now());
+    if (forces_migration_) {
+        take_arrivals(scheduler, true);  // here they may have been sent away, but there they hang
+    }
     (void)rob(worker);
     return Seen::hangs;
 }

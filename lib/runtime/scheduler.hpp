@@ -11,6 +11,7 @@
 
 #include "runtime/fiber_control.hpp"
 #include "runtime/fiber_switch.hpp"
+#include "runtime/injection_queue.hpp"
 #include "runtime/work_deque.hpp"
 
 namespace coir::detail {
@@ -45,7 +46,13 @@ public:
     /// Runs the dispatcher's next sleep as the last: the thread is about to end.
     void finish() noexcept { finishing_ = true; }
 
-    [[nodiscard]] FiberControl& running() const noexcept { return control_of(*running_); }
+    [[nodiscard]] FiberControl& running() const noexcept {
+        return control_of(*running_.load(std::memory_order_relaxed));
+    }
+    /// The same, to be compared only: it may end at any time. Threads: any.
+    [[nodiscard]] const boost::fibers::context* running_context() const noexcept {
+        return running_.load(std::memory_order_relaxed);
+    }
     /// Whether a yield would give way to nobody.
     [[nodiscard]] bool nothing_waits() noexcept;
 
@@ -70,6 +77,12 @@ public:
     [[nodiscard]] std::uint64_t wakeups() const noexcept {
         return wakeups_.load(std::memory_order_relaxed);
     }
+    /// Fibers that are ready to run here, but for pinned ones.
+    [[nodiscard]] std::size_t queued() const noexcept { return ready_.size() + arrivals_.size(); }
+    /// The longest time that a fiber has run in one go, in ticks of run_clock.
+    [[nodiscard]] std::uint64_t longest_run() const noexcept {
+        return longest_run_.load(std::memory_order_relaxed);
+    }
 
 private:
     using Clock = std::chrono::steady_clock;
@@ -79,7 +92,12 @@ private:
     [[nodiscard]] boost::fibers::context* next() noexcept;
     [[nodiscard]] boost::fibers::context* take_dispatcher() noexcept;
     [[nodiscard]] boost::fibers::context* take_ready() noexcept;
-    [[nodiscard]] bool on_dispatcher() const noexcept { return running_ == dispatcher_; }
+    [[nodiscard]] bool on_dispatcher() const noexcept { return running_context() == dispatcher_; }
+    void note_run() noexcept;
+    [[nodiscard]] boost::fibers::context* take_queued() noexcept;
+    [[nodiscard]] bool must_leave(boost::fibers::context& ready) const noexcept;
+    void send_away(boost::fibers::context& ready) noexcept;
+    void take_arrivals(Scheduler& of, bool may_stay) noexcept;
     void count_pick() noexcept;
     bool poll(Clock::time_point until) noexcept;
     bool take_injected() noexcept;
@@ -102,16 +120,23 @@ private:
     boost::fibers::scheduler& boost_;
     ExceptionState& exceptions_;
     const bool alone_;
+    const bool forces_migration_;
     bool finishing_ = false;
 
     boost::fibers::context* const main_;
-    boost::fibers::context* running_;
+    // Written by this worker, and looked at by others.
+    std::atomic<boost::fibers::context*> running_;
     boost::fibers::context* dispatcher_ = nullptr;
     bool dispatcher_ready_ = false;
     WorkDeque<boost::fibers::context> ready_;
     // Fibers that must not leave: pinned ones and the thread's own context.
     boost::fibers::scheduler::ready_queue_type pinned_;
 
+    // With forced migration: fibers that last ran elsewhere, and that nobody has taken in yet.
+    InjectionQueue arrivals_;
+
+    std::uint64_t run_began_;  // in ticks
+    std::atomic<std::uint64_t> longest_run_{0};
     bool poll_is_due_ = false;
     bool pinned_first_ = false;
     std::uint32_t picks_since_poll_ = 0;

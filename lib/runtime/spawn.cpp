@@ -1,8 +1,12 @@
 #include "coir/runtime/spawn.hpp"
 
+#include <thread>
+
 #include "coir/base/error.hpp"
+#include "coir/runtime/scope.hpp"
 #include "runtime/core.hpp"
 #include "runtime/fiber_launch.hpp"
+#include "runtime/fiber_plate.hpp"
 #include "runtime/park.hpp"
 
 namespace coir::detail {
@@ -24,11 +28,21 @@ std::size_t colour_of(const StackRegion& stack) noexcept {
     return number % kColours * kStep;
 }
 
+/// Lets go of those who may know the fiber; nobody reaches it then.
+void end_bonds(FiberControl& control) noexcept {
+    if (control.scope != nullptr) {
+        control.scope->remove(control);
+    }
+    control.stop.await_unpinned();
+}
+
 }  // namespace
 
-PreparedFiber prepare_fiber(RuntimeCore* core, const SpawnOptions& options,
+PreparedFiber prepare_fiber(const SpawnPlace& place, const SpawnOptions& options,
                             std::size_t storage_bytes, std::source_location site) {
+    RuntimeCore* core = place.core;
     Worker* here = Worker::current();
+    const Task& parent = here != nullptr ? here->running_fiber().task : thread_task();
     if (core == nullptr) {
         if (here == nullptr) {
             throw std::system_error(Errc::not_a_fiber, "coir::spawn");
@@ -45,8 +59,8 @@ PreparedFiber prepare_fiber(RuntimeCore* core, const SpawnOptions& options,
         throw std::system_error(
             error, "coir::spawn: no memory for a stack (see vm.max_map_count and ulimit -v)");
     }
-    std::byte* const control_place =
-        align_down(stack.top - colour_of(stack) - sizeof(FiberControl), kCacheLine);
+    std::byte* const control_place = align_down(
+        stack.top - FiberPlate::kBytes - colour_of(stack) - sizeof(FiberControl), kCacheLine);
     std::byte* const storage = align_down(control_place - storage_bytes, kCacheLine);
     // A callable that leaves the fiber less than three quarters of its stack belongs on the heap.
     if (storage < stack.bottom() + stack.usable_bytes / 4 * 3) {
@@ -70,17 +84,22 @@ PreparedFiber prepare_fiber(RuntimeCore* core, const SpawnOptions& options,
     control->pinned = options.pinned;
     control->site = site;
     control->set_name(options.name);
+    control->task.inherit(parent, place.inherits_deadline);
+    if (place.scope != nullptr) {
+        place.scope->add(*control);
+    }
     return {control, storage};
 }
 
 void launch_fiber(PreparedFiber prepared, FiberEntry entry) noexcept {
-    auto& control = *static_cast<FiberControl*>(prepared.fiber);
+    FiberControl& control = *prepared.fiber;
     control.entry = entry;
     SwitchState& state = control.switch_state;
     announce_fiber(state, control.name().data());
     state.stack_bottom = control.stack.bottom();
     state.stack_bytes = control.stack.usable_bytes;
     boost::fibers::context* const context = make_context(control);
+    FiberPlate::of(control.stack).put_up(control);
 
     Worker* const here = Worker::current();
     const bool is_here = here != nullptr && &here->core() == control.core;
@@ -97,9 +116,10 @@ void launch_fiber(PreparedFiber prepared, FiberEntry entry) noexcept {
 }
 
 void discard_fiber(PreparedFiber prepared) noexcept {
-    auto& control = *static_cast<FiberControl*>(prepared.fiber);
+    FiberControl& control = *prepared.fiber;
     RuntimeCore& core = *control.core;
     const StackRegion stack = control.stack;
+    end_bonds(control);
     control.~FiberControl();
     core.give_back_stack(stack);
     core.discard_spawn();
@@ -107,7 +127,40 @@ void discard_fiber(PreparedFiber prepared) noexcept {
 
 void run_fiber(FiberControl& control) noexcept {
     control.entry(control.storage);
+    destroy_locals(
+        control.task);  // of a detached fiber, or made by the destructors of the callable
+    FiberPlate::of(control.stack).take_down();
+    end_bonds(control);
     control.core->fiber_finished(*Worker::current());
+}
+
+void JoinStateBase::keep_exception() noexcept {
+    exception_ = std::current_exception();
+    if (scope_ != nullptr) {
+        scope_->fail(exception_);
+    }
+}
+
+bool JoinStateBase::end_run() noexcept {
+    destroy_locals(fiber_->task);  // a joiner finds none of them left
+    // pairs with request_stop(): either it sees that the fiber has ended, or this sees it
+    const bool is_detached = phase_.exchange(kFinished, std::memory_order_seq_cst) == kDetached;
+    while (stoppers_.load(std::memory_order_seq_cst) != 0) {
+        std::this_thread::yield();  // a few instructions
+    }
+    return is_detached;
+}
+
+void JoinStateBase::request_stop() noexcept {
+    FiberControl* claimed = nullptr;
+    stoppers_.fetch_add(1, std::memory_order_seq_cst);
+    if (phase_.load(std::memory_order_seq_cst) == kRunning && fiber_->stop.claim()) {
+        fiber_->stop.pin();
+        fiber_->stop.next_to_stop = nullptr;
+        claimed = fiber_;
+    }
+    stoppers_.fetch_sub(1, std::memory_order_seq_cst);
+    request_stop_of_all(claimed);
 }
 
 void Completion::complete() noexcept {
@@ -116,12 +169,26 @@ void Completion::complete() noexcept {
     }
 }
 
-void Completion::wait() noexcept {
-    if (Worker* const worker = Worker::current()) {
-        (void)park(*worker, slot_, [] {});
-    } else {
-        (void)park_thread(slot_, Deadline::never());
+Result<void> Completion::wait(Deadline deadline, StopRequests stops) noexcept {
+    if (is_complete()) {
+        return {};
     }
+    WakeReason reason;
+    if (Worker* const worker = Worker::current()) {
+        deadline = worker->running_fiber().task.earlier(deadline, stops);
+        IoDeadline timer;
+        timer.set(deadline.time_point());
+        reason = park(*worker, slot_, {"the end of a fiber", stops}, [&] {
+            timer.ensure_armed(slot_, worker->deadlines(), worker->poller().runtime());
+        });
+        timer.reset();
+    } else {
+        reason = park_thread(slot_, thread_task().earlier(deadline, stops));
+    }
+    if (is_complete()) {
+        return {};
+    }
+    return reason == WakeReason::timed_out ? std::errc::timed_out : std::errc::operation_canceled;
 }
 
 bool Completion::is_complete() const noexcept {

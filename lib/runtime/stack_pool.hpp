@@ -37,6 +37,27 @@ public:
     /// Takes `count` stacks back, which may still be warm, and gives their pages to the kernel.
     void give_back(const StackRegion* regions, std::size_t count) noexcept;
 
+    /// Calls `look` with every stack, used or not; none is added meanwhile.
+    template <typename F>
+    void for_each_stack(F look) {
+        const std::lock_guard lock(mutex_);
+        for (const Slab& slab : slabs_) {
+            const std::size_t stack_bytes = page_bytes_ + usable_bytes_;
+            for (std::size_t end = stack_bytes; end <= slab.bytes; end += stack_bytes) {
+                look(StackRegion{slab.base + end, usable_bytes_});
+            }
+        }
+    }
+    /// Address space of all slabs.
+    [[nodiscard]] std::size_t mapped_bytes() noexcept {
+        const std::lock_guard lock(mutex_);
+        std::size_t bytes = 0;
+        for (const Slab& slab : slabs_) {
+            bytes += slab.bytes;
+        }
+        return bytes;
+    }
+
     [[nodiscard]] std::size_t usable_bytes() const noexcept { return usable_bytes_; }
     [[nodiscard]] std::size_t to_whole_pages(std::size_t bytes) const noexcept;
 

@@ -1,8 +1,11 @@
 #include "coir/runtime/this_fiber.hpp"
 
+#include <algorithm>
 #include <thread>
 
 #include "runtime/core.hpp"
+#include "runtime/park.hpp"
+#include "runtime/task.hpp"
 #include "runtime/worker.hpp"
 
 namespace coir {
@@ -16,18 +19,72 @@ void this_fiber::yield() noexcept {
     }
 }
 
-void this_fiber::sleep_until(Deadline deadline) noexcept {
-    if (detail::Worker* const worker = detail::Worker::current()) {
-        // Boost's sleep queue, not the wheel: a sleep is as exact as the kernel's timers.
-        (void)worker->running_fiber().context()->wait_until(deadline.time_point());
+std::error_code this_fiber::sleep_until(Deadline deadline) noexcept {
+    using detail::WakeReason;
+    detail::Worker* const worker = detail::Worker::current();
+    const detail::Task& task =
+        worker != nullptr ? worker->running_fiber().task : detail::thread_task();
+    const Deadline end = task.earlier(deadline, StopRequests::obeyed);
+    WakeReason reason = WakeReason::timed_out;
+    if (worker == nullptr) {
+        std::this_thread::sleep_until(end.time_point());
     } else {
-        std::this_thread::sleep_until(deadline.time_point());
+        // In the exact order, not in the wheel: a sleep always ends by its time, and people look.
+        std::atomic<std::uintptr_t> slot{detail::kSlotEmpty};
+        detail::DeadlineWheel& timers = *worker->deadlines();
+        detail::Sleep sleep(slot, end.time_point());
+        reason = detail::park(*worker, slot, {.what = "the end of a sleep"}, [&] {
+            if (!end.is_never()) {
+                timers.add(sleep);
+            }
+        });
+        if (reason == WakeReason::canceled) {
+            timers.remove(sleep);
+            return std::make_error_code(std::errc::operation_canceled);
+        }
     }
+    return end < deadline ? std::make_error_code(std::errc::timed_out) : std::error_code();
 }
 
 std::uint64_t this_fiber::id() noexcept {
     detail::Worker* const worker = detail::Worker::current();
     return worker == nullptr ? 0 : worker->running_fiber().id;
+}
+
+std::string_view this_fiber::name() noexcept {
+    detail::Worker* const worker = detail::Worker::current();
+    return worker == nullptr ? std::string_view() : worker->running_fiber().name();
+}
+
+bool this_fiber::stop_requested() noexcept {
+    detail::Worker* const worker = detail::Worker::current();
+    return worker != nullptr && worker->running_fiber().stop.is_requested();
+}
+
+std::stop_token this_fiber::stop_token() {
+    detail::Worker* const worker = detail::Worker::current();
+    return worker == nullptr ? std::stop_token() : worker->running_fiber().stop.token();
+}
+
+Deadline this_fiber::deadline() noexcept {
+    return detail::this_task().deadline;
+}
+
+this_fiber::DeadlineScope::DeadlineScope(Deadline deadline) noexcept
+    : before_(detail::this_task().deadline) {
+    detail::this_task().deadline = std::min(before_, deadline);
+}
+
+this_fiber::DeadlineScope::~DeadlineScope() {
+    detail::this_task().deadline = before_;
+}
+
+this_fiber::Shield::Shield() noexcept {
+    ++detail::this_task().shields;
+}
+
+this_fiber::Shield::~Shield() {
+    --detail::this_task().shields;
 }
 
 int this_worker::index() noexcept {

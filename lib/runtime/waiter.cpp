@@ -37,15 +37,17 @@ void wake(Waiter& waiter, WakeReason reason) noexcept {
     if (waiter.fiber != nullptr) {
         Worker::make_ready(*waiter.fiber);
     } else {
-        static_cast<ThreadWaiter&>(waiter).wake();
+        auto& foreign = static_cast<ForeignWaiter&>(waiter);
+        foreign.wake(foreign);
     }
 }
 
-void ThreadWaiter::wake() noexcept {
+void ThreadWaiter::wake_thread(ForeignWaiter& waiter) noexcept {
+    auto& thread = static_cast<ThreadWaiter&>(waiter);
     // Told while the mutex is held: the thread may end, and this with it, as soon as it is free.
-    const std::lock_guard lock(mutex_);
-    woken_ = true;
-    changed_.notify_one();
+    const std::lock_guard lock(thread.mutex_);
+    thread.woken_ = true;
+    thread.changed_.notify_one();
 }
 
 bool ThreadWaiter::wait(Deadline deadline) noexcept {

@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "coir/base/deadline.hpp"
+#include "coir/runtime/stop_requests.hpp"
 
 namespace coir::detail {
 
@@ -20,18 +21,28 @@ enum class WakeReason : std::uint8_t { ready, timed_out, canceled };
 /// wake: nobody else may touch it any more, and it stays alive until that owner has called wake().
 /// That makes races of readiness, timeout and close harmless.
 struct Waiter {
-    FiberControl* fiber = nullptr;  // null: this is a ThreadWaiter
+    FiberControl* fiber = nullptr;  // null: this is a ForeignWaiter
     WakeReason reason = WakeReason::ready;
 };
 
+/// The wait of somebody who is not woken by running a fiber.
+struct ForeignWaiter : Waiter {
+    using Wake = void (*)(ForeignWaiter& waiter) noexcept;
+
+    explicit ForeignWaiter(Wake how) noexcept : wake(how) {}
+    const Wake wake;
+};
+
 /// A plain thread's wait.
-class ThreadWaiter final : public Waiter {
+class ThreadWaiter final : public ForeignWaiter {
 public:
-    void wake() noexcept;
+    ThreadWaiter() noexcept : ForeignWaiter(wake_thread) {}
     /// False if `deadline` has passed first.
     [[nodiscard]] bool wait(Deadline deadline) noexcept;
 
 private:
+    static void wake_thread(ForeignWaiter& waiter) noexcept;
+
     std::mutex mutex_;
     std::condition_variable changed_;
     bool woken_ = false;
@@ -46,13 +57,21 @@ inline constexpr std::uintptr_t kSlotClosed = 2;  // for good
     return value > kSlotClosed;
 }
 
+/// How a fiber waits.
+struct Wait {
+    const char* what;  // a literal, for reports
+    StopRequests stops = StopRequests::obeyed;
+    int fd = -1;
+};
+
 /// Suspends the calling fiber until somebody wakes it, or returns what the slot held already (and
-/// then leaves an empty slot in place of a ready one). `before_leaving` is called when the waiter is
-/// in the slot, but before anybody can run the fiber.
+/// then leaves an empty slot in place of a ready one), or that it is asked to stop (and then leaves the
+/// slot as it is). `before_leaving` is called when the waiter is in the slot, but before anybody can
+/// run the fiber.
 ///
 /// Requires: called on a fiber of `worker`, and nobody else waits on the slot.
 template <typename BeforeLeaving>
-[[nodiscard]] WakeReason park(Worker& worker, std::atomic<std::uintptr_t>& slot,
+[[nodiscard]] WakeReason park(Worker& worker, std::atomic<std::uintptr_t>& slot, const Wait& wait,
                               BeforeLeaving before_leaving) noexcept;
 
 /// The same for a plain thread, which blocks.

@@ -95,6 +95,12 @@ void Worker::inject(boost::fibers::context& context) noexcept {
 void Worker::make_ready(FiberControl& fiber) noexcept {
     boost::fibers::context& context = *fiber.context();
     Worker* const here = current();
+    fiber.waits_for.store(nullptr, std::memory_order_relaxed);
+    if (here != nullptr && &here->core_ == fiber.core) {
+        count(here->wakes);
+    } else {
+        fiber.core->count_foreign_wake();
+    }
     boost::fibers::scheduler* const last = context.get_scheduler();
     if (here != nullptr && last == &here->scheduler_->boost_scheduler()) {
         here->scheduler_->push(context);

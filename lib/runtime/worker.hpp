@@ -14,6 +14,7 @@
 #include "runtime/poller.hpp"
 #include "runtime/scheduler.hpp"
 #include "runtime/stack_pool.hpp"
+#include "runtime/waiter.hpp"
 
 namespace coir::detail {
 
@@ -59,7 +60,17 @@ public:
         return (index_ + 1) << 48 | ++last_fiber_id_;
     }
 
+    /// Says in reports that the fiber waits, and for what.
+    void begin_wait(FiberControl& fiber, const Wait& wait) noexcept {
+        fiber.last_worker.store(static_cast<int>(index_), std::memory_order_relaxed);
+        fiber.waits_on_fd.store(wait.fd, std::memory_order_relaxed);
+        fiber.waits_for.store(wait.what, std::memory_order_relaxed);
+        count(waits);
+    }
+
     // Counters with one writer, this worker.
+    std::atomic<std::uint64_t> waits{0};
+    std::atomic<std::uint64_t> wakes{0};
     std::atomic<std::uint64_t> spawned{0};
     std::atomic<std::uint64_t> finished{0};
     std::atomic<std::uint64_t> migrations{0};

@@ -11,17 +11,22 @@ ConditionVariable::~ConditionVariable() {
 }
 
 void ConditionVariable::wait(std::unique_lock<Mutex>& lock) {
-    (void)wait_until(lock, Deadline::never());
+    (void)wait_notified(lock, Deadline::never(), StopRequests::ignored);
 }
 
-bool ConditionVariable::wait_until(std::unique_lock<Mutex>& lock, Deadline deadline) {
-    WaitNode node;
+Result<void> ConditionVariable::wait_until(std::unique_lock<Mutex>& lock, Deadline deadline) {
+    return wait_notified(lock, deadline, StopRequests::obeyed);
+}
+
+Result<void> ConditionVariable::wait_notified(std::unique_lock<Mutex>& lock, Deadline deadline,
+                                              StopRequests stops) {
+    detail::OwnWait node;
     {
         const std::lock_guard list(lock_);
         waiters_.push_back(node);
     }
     lock.unlock();
-    bool notified = node.parker.park(deadline).has_value();
+    Result<void> notified = node.own.park_for("a condition", deadline, stops);
     if (!notified) {
         bool is_linked;
         {
@@ -32,8 +37,8 @@ bool ConditionVariable::wait_until(std::unique_lock<Mutex>& lock, Deadline deadl
             }
         }
         if (!is_linked) {  // notified in this moment
-            (void)node.parker.park(Deadline::never());
-            notified = true;
+            (void)node.own.park(Deadline::never(), StopRequests::ignored);
+            notified = {};
         }
     }
     lock.lock();
@@ -44,10 +49,10 @@ void ConditionVariable::notify_one() noexcept {
     WaitNode* first;
     {
         const std::lock_guard list(lock_);
-        first = waiters_.pop_front();
+        first = waiters_.take_first();
     }
     if (first != nullptr) {
-        first->parker.unpark();
+        first->unpark();
     }
 }
 

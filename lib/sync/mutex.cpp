@@ -18,7 +18,7 @@ constexpr int kPatience = 3;
 // processor.
 constexpr int kSpins = 64;
 
-struct LockWait : detail::WaitNode {
+struct LockWait : detail::OwnWait {
     bool is_impatient = false;
     bool is_given = false;  // the mutex, by unlock()
 };
@@ -51,18 +51,22 @@ bool Mutex::try_lock() noexcept {
 }
 
 void Mutex::lock() {
-    (void)try_lock_until(Deadline::never());
+    (void)lock(Deadline::never(), StopRequests::ignored);
 }
 
-bool Mutex::try_lock_until(Deadline deadline) {
+Result<void> Mutex::lock_until(Deadline deadline) {
+    return lock(deadline, StopRequests::obeyed);
+}
+
+Result<void> Mutex::lock(Deadline deadline, StopRequests stops) {
     const void* const self = detail::this_execution();
     std::uint32_t free = 0;
     if (!word_.compare_exchange_strong(free, kLocked, std::memory_order_acquire,
                                        std::memory_order_relaxed)) [[unlikely]] {
-        return lock_slowly(self, deadline);
+        return lock_slowly(self, deadline, stops);
     }
     owner_.store(self, std::memory_order_relaxed);
-    return true;
+    return {};
 }
 
 // Sets kQueueLocked; returns the word without it.
@@ -80,7 +84,7 @@ std::uint32_t Mutex::lock_queue() noexcept {
     }
 }
 
-bool Mutex::lock_slowly(const void* self, Deadline deadline) {
+Result<void> Mutex::lock_slowly(const void* self, Deadline deadline, StopRequests stops) {
     if (owner_.load(std::memory_order_relaxed) == self) {
         throw_deadlock();
     }
@@ -94,7 +98,7 @@ bool Mutex::lock_slowly(const void* self, Deadline deadline) {
         wait.is_impatient = wakes >= kPatience;
         wakes == 0 ? waiters_.push_back(wait) : waiters_.push_front(wait);
         word_.store(kLocked | kHasWaiters, std::memory_order_release);
-        if (!wait.parker.park(deadline)) {
+        if (const auto parked = wait.own.park_for("a mutex", deadline, stops); !parked) {
             const std::uint32_t now = lock_queue();
             const bool gives_up = wait.is_linked;
             if (gives_up) {
@@ -103,16 +107,17 @@ bool Mutex::lock_slowly(const void* self, Deadline deadline) {
             word_.store((now & kLocked) | (waiters_.empty() ? 0 : kHasWaiters),
                         std::memory_order_release);
             if (gives_up) {
-                return false;
+                return parked;
             }
-            (void)wait.parker.park(Deadline::never());  // unlock() is about to wake us
+            // unlock() is about to wake us
+            (void)wait.own.park(Deadline::never(), StopRequests::ignored);
         }
         if (wait.is_given) {
             break;
         }
     }
     owner_.store(self, std::memory_order_relaxed);
-    return true;
+    return {};
 }
 
 void Mutex::unlock() noexcept {
@@ -135,7 +140,7 @@ void Mutex::unlock_slowly() noexcept {
     }
     word_.store((is_given ? kLocked : 0) | waiters, std::memory_order_release);
     if (next != nullptr) {
-        next->parker.unpark();
+        next->unpark();
     }
 }
 

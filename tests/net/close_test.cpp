@@ -8,6 +8,7 @@
 #include "coir/runtime/runtime.hpp"
 #include "coir/runtime/this_fiber.hpp"
 #include "net/connected.hpp"
+#include "support/joined_fiber.hpp"
 
 // close() and cancel() while other fibers and threads are in a call: each ends with operation_canceled,
 // whatever the kernel says of the socket at the same time.

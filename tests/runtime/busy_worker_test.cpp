@@ -10,6 +10,7 @@
 #include "coir/runtime/runtime.hpp"
 #include "coir/runtime/this_fiber.hpp"
 #include "runtime/descriptors.hpp"
+#include "support/joined_fiber.hpp"
 #include "support/patience.hpp"
 
 // A worker that computes for long neither polls nor shares: the others must serve what is ready there.
@@ -132,7 +133,7 @@ TEST(BusyWorker, ItsReadyConnectionIsServedByAnotherThatHasLittleToDo) {
         Runtime runtime({.workers = 2});
         std::atomic<bool> done{false};
         IoSource pinged(test::make_eventfd());
-        auto lightly_loaded = runtime.spawn({.worker = 1, .pinned = true}, [&] {
+        test::JoinedFiber lightly_loaded = runtime.spawn({.worker = 1, .pinned = true}, [&] {
             while (!done) {
                 (void)pinged.wait_readable(soon());
                 (void)test::take_signals(pinged.fd());
@@ -154,7 +155,7 @@ TEST(BusyWorker, ItsReadyConnectionIsServedByAnotherThatHasLittleToDo) {
 TEST(BusyWorker, ItsReadyConnectionIsServedByAnotherThatIsNeverIdle) {
     Runtime runtime({.workers = 2});
     std::atomic<bool> done{false};
-    auto saturated = runtime.spawn({.worker = 1, .pinned = true}, [&] {
+    test::JoinedFiber saturated = runtime.spawn({.worker = 1, .pinned = true}, [&] {
         while (!done) {
             this_fiber::yield();
         }

@@ -12,6 +12,7 @@
 #include "coir/runtime/this_fiber.hpp"
 #include "coir/sync/condition_variable.hpp"
 #include "runtime/descriptors.hpp"
+#include "support/joined_fiber.hpp"
 #include "support/patience.hpp"
 
 // The C++ runtime keeps what is being thrown and caught per thread, but fibers move. Under Boost 1.81 to
@@ -47,7 +48,8 @@ void by_join_of_a_thrower() {
 
 void by_io() {
     IoSource source(test::make_eventfd());
-    auto other = spawn({.worker = neighbour(), .pinned = true}, [&] { test::signal(source.fd()); });
+    test::JoinedFiber other =
+        spawn({.worker = neighbour(), .pinned = true}, [&] { test::signal(source.fd()); });
     while (test::take_signals(source.fd()) == 0) {
         ASSERT_TRUE(source.wait_readable(soon()));
     }
@@ -129,7 +131,7 @@ protected:
     void run_on_many_fibers(F body) {
         Runtime runtime({.workers = 3});
         runtime.run([&] {
-            std::vector<FiberHandle<void>> fibers;
+            std::vector<test::JoinedFiber<void>> fibers;
             for (int fiber = 0; fiber != kFibers; ++fiber) {
                 fibers.push_back(spawn({.worker = fiber % 3}, [&body, fiber] {
                     for (int round = 0; round != kRounds; ++round) {

@@ -8,6 +8,7 @@
 #include "coir/runtime/runtime.hpp"
 #include "coir/runtime/this_fiber.hpp"
 #include "runtime/descriptors.hpp"
+#include "support/joined_fiber.hpp"
 #include "support/patience.hpp"
 
 // Nobody who is ready waits for long, however busy the others are. One worker, so that none can help.
@@ -42,7 +43,7 @@ public:
 private:
     std::atomic<bool> done_{false};
     std::atomic<long> turns_{0};
-    std::vector<FiberHandle<void>> fibers_;
+    std::vector<test::JoinedFiber<void>> fibers_;
 };
 
 struct Load {
@@ -98,7 +99,7 @@ TEST_P(FairnessUnder, ReadyDescriptorsAreServed) {
         auto pipe = test::make_pipe();
         IoSource source(std::move(pipe.first));
         for (int round = 0; round != 5; ++round) {
-            auto writer = spawn([&] { test::put(pipe.second.get(), "x"); });
+            test::JoinedFiber writer = spawn([&] { test::put(pipe.second.get(), "x"); });
             ASSERT_TRUE(source.wait_readable(soon()));
             (void)test::get(source.fd());
         }
@@ -120,7 +121,7 @@ TEST(Fairness, TheWorkerPollsAsOftenAsTheCoarseClockMovesHoweverLongTheTurnsAre)
 TEST_P(FairnessUnder, AYieldingFiberGetsItsTurn) {
     run([](Busy&) {
         const Deadline patience = soon();
-        auto handle = spawn([] {
+        test::JoinedFiber handle = spawn([] {
             for (int i = 0; i != 10; ++i) {
                 this_fiber::yield();
             }
@@ -138,7 +139,7 @@ TEST_P(FairnessUnder, APinnedFiberGetsItsTurn) {
     run([](Busy& busy) {
         // All others must do nothing but yield meanwhile, this one too.
         std::atomic<long> turns{0};
-        auto handle = spawn({.worker = 0, .pinned = true}, [&] {
+        test::JoinedFiber handle = spawn({.worker = 0, .pinned = true}, [&] {
             while (!busy.is_stopped()) {
                 ++turns;
                 this_fiber::yield();

@@ -9,6 +9,7 @@
 #include "coir/runtime/runtime.hpp"
 #include "coir/runtime/this_fiber.hpp"
 #include "runtime/descriptors.hpp"
+#include "support/joined_fiber.hpp"
 #include "support/patience.hpp"
 
 namespace coir {
@@ -50,7 +51,7 @@ TEST_P(IoSourceOnWorkers, ReadinessDuringTheWaitEndsIt) {
     run([] {
         auto pipe = test::make_pipe();
         IoSource source(std::move(pipe.first));
-        auto writer = spawn([fd = pipe.second.get()] {
+        test::JoinedFiber writer = spawn([fd = pipe.second.get()] {
             this_fiber::sleep_for(2ms);
             test::put(fd, "late");
         });
@@ -236,7 +237,7 @@ TEST_P(IoSourceOnWorkers, ADescriptorFollowsItsFiberFromWorkerToWorker) {
         IoSource source(test::make_eventfd());
         for (int round = 0; round != 20; ++round) {
             const int home = round % workers;
-            auto handle = spawn({.worker = home, .pinned = true}, [&] {
+            test::JoinedFiber handle = spawn({.worker = home, .pinned = true}, [&] {
                 for (int i = 0; i != 5; ++i) {
                     auto other = spawn([&] { test::signal(source.fd()); });
                     std::uint64_t signals = 0;
@@ -257,7 +258,7 @@ TEST(IoSource, DeadlinesNearAndFarPassInTheirOrder) {
     runtime.run([] {
         const auto begin = Clock::now() + 200ms;  // when all of them wait
         std::vector<int> passed;
-        std::vector<FiberHandle<void>> waiters;
+        std::vector<test::JoinedFiber<void>> waiters;
         for (const int wait : {400, 30, 200, 5, 100, 60}) {
             waiters.push_back(spawn([&, wait] {
                 IoSource source(test::make_eventfd());
@@ -283,7 +284,7 @@ TEST(IoSource, OutlivesTheRuntimeItWasFirstUsedIn) {
         Runtime runtime({.workers = workers});
         runtime.run([&] {
             EXPECT_EQ(source.wait_readable(Deadline::after(1ms)).error(), std::errc::timed_out);
-            auto writer = spawn([&] { test::put(pipe.second.get(), "x"); });
+            test::JoinedFiber writer = spawn([&] { test::put(pipe.second.get(), "x"); });
             EXPECT_TRUE(source.wait_readable(soon()));
             EXPECT_EQ(test::get(source.fd()), "x");
         });
@@ -297,7 +298,7 @@ TEST(IoSource, HearsInTheNextRuntimeFromTheFirstWaitOn) {
     for (int round = 0; round != 20; ++round) {
         Runtime runtime({.workers = 1});
         runtime.run([&] {
-            auto writer = spawn([&] { test::put(pipe.second.get(), "x"); });
+            test::JoinedFiber writer = spawn([&] { test::put(pipe.second.get(), "x"); });
             EXPECT_TRUE(source.wait_readable(soon()));
             EXPECT_EQ(test::get(source.fd()), "x");
         });
@@ -309,7 +310,7 @@ TEST(IoSource, HearsInTheNextRuntimeFromTheFirstWaitOn) {
 IoSource leave_deadline_in(Runtime& runtime, const test::FdPair& pipe, Deadline deadline) {
     IoSource source(UniqueFd(::dup(pipe.first.get())));
     runtime.run([&] {
-        auto writer = spawn([&] { test::put(pipe.second.get(), "x"); });
+        test::JoinedFiber writer = spawn([&] { test::put(pipe.second.get(), "x"); });
         EXPECT_TRUE(source.wait_readable(deadline));
         EXPECT_EQ(test::get(source.fd()), "x");
     });

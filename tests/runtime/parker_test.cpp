@@ -7,6 +7,7 @@
 
 #include "coir/runtime/runtime.hpp"
 #include "coir/runtime/this_fiber.hpp"
+#include "support/joined_fiber.hpp"
 #include "support/patience.hpp"
 
 namespace coir {
@@ -45,7 +46,7 @@ TEST(Parker, WakesAPlainThread) {
     Runtime runtime({.workers = 1});
     Parker parker;
     EXPECT_EQ(parker.park(Deadline::after(2ms)).error(), std::errc::timed_out);
-    auto waker = runtime.spawn([&] {
+    test::JoinedFiber waker = runtime.spawn([&] {
         this_fiber::sleep_for(2ms);
         parker.unpark();
     });
@@ -71,7 +72,7 @@ TEST(Parker, ADeadlineOfAnEarlierWaitDoesNotEndALaterOne) {
         parker.unpark();
         EXPECT_TRUE(parker.park(soon()));
         EXPECT_EQ(parker.park(Deadline::after(1ms)).error(), std::errc::timed_out);
-        auto waker = spawn([&] {
+        test::JoinedFiber waker = spawn([&] {
             this_fiber::sleep_for(20ms);
             parker.unpark();
         });
@@ -85,7 +86,7 @@ TEST(Parker, ADeadlineOfAFibersWaitDoesNotEndAThreads) {
     auto sleeper = runtime.spawn([&] { return parker.park(Deadline::after(50ms)).has_value(); });
     parker.unpark();
     EXPECT_TRUE(sleeper.join());
-    auto waker = runtime.spawn([&] {
+    test::JoinedFiber waker = runtime.spawn([&] {
         this_fiber::sleep_for(150ms);
         parker.unpark();
     });
@@ -98,7 +99,7 @@ TEST(Parker, EveryUnparkIsHeardWhileDeadlinesPass) {
         // Ping-pong in which one side keeps timing out: a lost token stops it for good.
         Parker ping;
         Parker pong;
-        auto other = spawn({.worker = 1}, [&] {
+        test::JoinedFiber other = spawn({.worker = 1}, [&] {
             for (int i = 0; i != 3000; ++i) {
                 ASSERT_TRUE(ping.park(soon()));
                 pong.unpark();

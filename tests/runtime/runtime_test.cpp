@@ -12,6 +12,8 @@
 
 #include "coir/base/error.hpp"
 #include "coir/runtime/this_fiber.hpp"
+#include "support/give_way.hpp"
+#include "support/joined_fiber.hpp"
 
 namespace coir {
 namespace {
@@ -135,13 +137,14 @@ TEST(Runtime, CanBeStoppedRightAfterItHasStarted) {
     }
 }
 
-TEST(Spawn, HandleJoinsInItsDestructor) {
+TEST(Spawn, HandleAsksItsFiberToStopAndJoinsItInItsDestructor) {
     Runtime runtime({.workers = 2});
     runtime.run([] {
         std::atomic<bool> ended{false};
         {
             auto handle = spawn([&] {
-                this_fiber::sleep_for(10ms);
+                EXPECT_EQ(this_fiber::sleep_for(1h), std::errc::operation_canceled);
+                std::this_thread::sleep_for(10ms);
                 ended = true;
             });
         }
@@ -152,13 +155,13 @@ TEST(Spawn, HandleJoinsInItsDestructor) {
 TEST(Spawn, PinnedFibersStayOnTheirWorker) {
     Runtime runtime({.workers = 3});
     runtime.run([] {
-        std::vector<FiberHandle<void>> handles;
+        std::vector<test::JoinedFiber<void>> handles;
         for (int i = 0; i != 30; ++i) {
             const int home = i % 3;
             handles.push_back(spawn({.worker = home, .pinned = true}, [home] {
                 for (int round = 0; round != 200; ++round) {
                     EXPECT_EQ(this_worker::index(), home);
-                    round % 10 == 0 ? this_fiber::sleep_for(100us) : this_fiber::yield();
+                    test::give_way(round % 10 == 0, 100us);
                 }
             }));
         }

@@ -10,6 +10,8 @@
 #include "coir/runtime/this_fiber.hpp"
 #include "runtime/descriptors.hpp"
 #include "runtime/sanitized.hpp"
+#include "support/give_way.hpp"
+#include "support/joined_fiber.hpp"
 #include "support/patience.hpp"
 
 // Idle workers take their share of the work, and leave those alone that have just enough.
@@ -35,7 +37,7 @@ TEST(Stealing, WorkOfOneWorkerSpreadsOverAll) {
     std::array<std::atomic<int>, 4> ran_on{};
     runtime.run([&] {
         spawn({.worker = 0, .pinned = true}, [&] {
-            std::vector<FiberHandle<void>> fibers;
+            std::vector<test::JoinedFiber<void>> fibers;
             for (int i = 0; i != kFibers; ++i) {
                 fibers.push_back(spawn([&] {
                     compute(kWork);
@@ -59,13 +61,13 @@ TEST(Stealing, FibersThatSuspendInBetweenSpreadAsWell) {
     std::array<std::atomic<int>, 4> turns_on{};
     runtime.run([&] {
         spawn({.worker = 0, .pinned = true}, [&] {
-            std::vector<FiberHandle<void>> fibers;
+            std::vector<test::JoinedFiber<void>> fibers;
             for (int i = 0; i != 200; ++i) {
                 fibers.push_back(spawn([&] {
                     for (int turn = 0; turn != 10; ++turn) {
                         compute(kWork);
                         ++turns_on[static_cast<std::size_t>(this_worker::index())];
-                        turn % 2 == 0 ? this_fiber::yield() : this_fiber::sleep_for(100us);
+                        test::give_way(turn % 2 != 0, 100us);
                     }
                 }));
             }
@@ -83,7 +85,7 @@ TEST(Stealing, PinnedFibersAreNeverTaken) {
     Runtime runtime({.workers = 4});
     std::atomic<int> elsewhere{0};
     runtime.run([&] {
-        std::vector<FiberHandle<void>> fibers;
+        std::vector<test::JoinedFiber<void>> fibers;
         for (int i = 0; i != 200; ++i) {
             fibers.push_back(spawn({.worker = 2, .pinned = true}, [&] {
                 compute(50us);
@@ -114,7 +116,7 @@ INSTANTIATE_TEST_SUITE_P(Workers, IdleRuntime, testing::Values(1, 2, 4, 70));
 TEST_P(IdleRuntime, StopsPolling) {
     Runtime runtime({.workers = GetParam()});
     const auto work = [] {
-        std::vector<FiberHandle<void>> fibers;
+        std::vector<test::JoinedFiber<void>> fibers;
         for (int i = 0; i != 100; ++i) {
             fibers.push_back(spawn([] { this_fiber::sleep_for(1ms); }));
         }
@@ -158,7 +160,7 @@ TEST(Stealing, LeavesABalancedPairAlone) {
     // thief, no sleeper to wake.
     Runtime runtime({.workers = 2});
     runtime.run([&] {
-        std::vector<FiberHandle<void>> fibers;
+        std::vector<test::JoinedFiber<void>> fibers;
         std::atomic<bool> done{false};
         std::atomic<long> turns{0};
         for (int i = 0; i != 4; ++i) {
@@ -182,7 +184,7 @@ TEST(Stealing, LeavesSaturatedEchoPairsAlone) {
     runtime.run([&] {
         std::atomic<bool> done{false};
         std::atomic<long> messages{0};
-        std::vector<FiberHandle<void>> fibers;
+        std::vector<test::JoinedFiber<void>> fibers;
         for (int i = 0; i != 64; ++i) {
             auto pair = test::make_socket_pair();
             fibers.push_back(spawn({.worker = i % 2}, [&, fd = std::move(pair.first)]() mutable {
@@ -229,10 +231,10 @@ TEST(Runtime, GivesItsDescriptorsBackHoweverOftenItIsStartedAndStopped) {
             .detach();
         runtime
             .spawn([pipe] {
-                std::vector<FiberHandle<void>> fibers;
+                std::vector<test::JoinedFiber<void>> fibers;
                 for (int i = 0; i != 20; ++i) {
                     fibers.push_back(spawn([i] {
-                        i % 2 == 0 ? this_fiber::sleep_for(100us) : this_fiber::yield();
+                        test::give_way(i % 2 == 0, 100us);
                         spawn([] { this_fiber::yield(); }).detach();
                     }));
                 }

@@ -11,6 +11,7 @@
 #include "coir/runtime/this_fiber.hpp"
 #include "net/connected.hpp"
 #include "stress/seed.hpp"
+#include "support/joined_fiber.hpp"
 #include "support/patience.hpp"
 
 namespace coir {
@@ -51,15 +52,15 @@ TEST(EchoStress, ManyConnectionsGetTheirOwnBytesBack) {
     runtime.run([&] {
         auto listener = test::listen_somewhere();
         const auto address = listener.local_address().value();
-        auto acceptor = spawn([&] {
-            std::vector<FiberHandle<void>> servers;
+        test::JoinedFiber acceptor = spawn([&] {
+            std::vector<test::JoinedFiber<void>> servers;
             for (int i = 0; i != kConnections; ++i) {
                 auto stream = listener.accept(soon()).value();
                 servers.push_back(
                     spawn([stream = std::move(stream)]() mutable { echo(std::move(stream)); }));
             }
         });
-        std::vector<FiberHandle<void>> clients;
+        std::vector<test::JoinedFiber<void>> clients;
         for (int client = 0; client != kConnections; ++client) {
             clients.push_back(spawn({.worker = client % 4}, [&, client] {
                 auto stream = net::TcpStream::connect(address, soon()).value();
@@ -95,15 +96,15 @@ TEST(EchoStress, ShortLivedConnectionsComeAndGo) {
         const auto address = listener.local_address().value();
         constexpr int kClients = 16;
         constexpr int kEach = 60;
-        auto acceptor = spawn([&] {
-            std::vector<FiberHandle<void>> servers;
+        test::JoinedFiber acceptor = spawn([&] {
+            std::vector<test::JoinedFiber<void>> servers;
             for (int i = 0; i != kClients * kEach; ++i) {
                 auto stream = listener.accept(soon()).value();
                 servers.push_back(
                     spawn([stream = std::move(stream)]() mutable { echo(std::move(stream)); }));
             }
         });
-        std::vector<FiberHandle<void>> clients;
+        std::vector<test::JoinedFiber<void>> clients;
         for (int client = 0; client != kClients; ++client) {
             clients.push_back(spawn({.worker = client % 4}, [&] {
                 for (int i = 0; i != kEach; ++i) {

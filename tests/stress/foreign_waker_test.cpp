@@ -12,6 +12,7 @@
 #include "coir/sync/mutex.hpp"
 #include "runtime/descriptors.hpp"
 #include "stress/seed.hpp"
+#include "support/joined_fiber.hpp"
 #include "support/patience.hpp"
 
 // A fiber that is woken from outside can run, end and let its runtime be destroyed before the waker has
@@ -107,7 +108,7 @@ TEST(ForeignWaker, MayOutliveThePlainThreadThatItNotifies) {
             std::unique_lock lock(*mutex);
             EXPECT_TRUE(changed->wait_until(lock, soon(), [&] { return *told; }));
         });
-        auto notifier = runtime.spawn([=] {
+        test::JoinedFiber notifier = runtime.spawn([=] {
             {
                 const std::lock_guard lock(*mutex);
                 *told = true;

@@ -13,6 +13,7 @@
 #include "coir/runtime/this_fiber.hpp"
 #include "runtime/descriptors.hpp"
 #include "stress/seed.hpp"
+#include "support/joined_fiber.hpp"
 #include "support/patience.hpp"
 
 // Readiness, timeout and cancel() race for the same waiter, on several workers. Each wait must end, once,
@@ -45,14 +46,14 @@ TEST(IoSourceRaces, NoSignalIsLostHoweverOftenTheReaderTimesOut) {
     const std::uint64_t seed = test::make_seed();
     Runtime runtime({.workers = kWorkers});
     runtime.run([&] {
-        std::vector<FiberHandle<void>> pairs;
+        std::vector<test::JoinedFiber<void>> pairs;
         std::atomic<long> timeouts{0};
         std::atomic<long> spurious{0};
         for (int pair = 0; pair != 16; ++pair) {
             pairs.push_back(spawn({.worker = pair % int{kWorkers}}, [&, pair] {
                 constexpr std::uint64_t kSignals = 2500;
                 IoSource source(test::make_eventfd());
-                auto writer = spawn([&source, seed, pair] {
+                test::JoinedFiber writer = spawn([&source, seed, pair] {
                     SmallRandom random(seed, 1000 + pair);
                     for (std::uint64_t i = 0; i != kSignals; ++i) {
                         test::signal(source.fd());
@@ -90,7 +91,7 @@ TEST(IoSourceRaces, AWaitWithoutADeadlineAlwaysHearsTheSignal) {
     // Ping-pong, nothing else: a lost edge or wake-up stops it for good.
     Runtime runtime({.workers = kWorkers});
     runtime.run([] {
-        std::vector<FiberHandle<void>> pairs;
+        std::vector<test::JoinedFiber<void>> pairs;
         for (int pair = 0; pair != 12; ++pair) {
             auto sockets = std::make_shared<test::FdPair>(test::make_socket_pair());
             const auto play = [](IoSource& source, int rounds, bool begins) {
@@ -124,7 +125,7 @@ TEST(IoSourceRaces, CancelSignalAndTimeoutAtOnceEndTheWaitOfBothFibers) {
     Runtime runtime({.workers = kWorkers});
     runtime.run([&] {
         std::array<std::atomic<int>, 3> ends{};  // ready, timed out, canceled
-        std::vector<FiberHandle<void>> lanes;
+        std::vector<test::JoinedFiber<void>> lanes;
         for (int lane = 0; lane != 8; ++lane) {
             lanes.push_back(spawn({.worker = lane % int{kWorkers}}, [&, lane] {
                 SmallRandom random(seed, lane);
@@ -145,9 +146,9 @@ TEST(IoSourceRaces, CancelSignalAndTimeoutAtOnceEndTheWaitOfBothFibers) {
                             (void)test::get(source.fd());
                         }
                     };
-                    auto reader = spawn([&] { wait(&IoSource::wait_readable, 0); });
-                    auto writer = spawn({.worker = random.below(int{kWorkers})},
-                                        [&] { wait(&IoSource::wait_writable, 1); });
+                    test::JoinedFiber reader = spawn([&] { wait(&IoSource::wait_readable, 0); });
+                    test::JoinedFiber writer = spawn({.worker = random.below(int{kWorkers})},
+                                                     [&] { wait(&IoSource::wait_writable, 1); });
                     auto peer = spawn([&, fd = sockets.second.get()] {
                         SmallRandom dice(seed, 100'000 * lane + 4 * round + 2);
                         for (int i = dice.below(6); i != 0; --i) {
@@ -174,7 +175,7 @@ TEST(IoSourceRaces, CancelFromPlainThreadsEndsEveryWait) {
     SmallRandom random(seed, 0);
     for (int round = 0; round != 600; ++round) {
         std::array<IoSource, 4> sources;
-        std::vector<FiberHandle<std::error_code>> readers;
+        std::vector<test::JoinedFiber<std::error_code>> readers;
         std::atomic<int> waiting{0};
         for (IoSource& source : sources) {
             source = IoSource(test::make_eventfd());
@@ -242,7 +243,7 @@ TEST(IoSourceRaces, DescriptorNumbersAreReusedWhileOldEventsAreOnTheirWay) {
     const std::uint64_t seed = test::make_seed();
     Runtime runtime({.workers = kWorkers});
     runtime.run([&] {
-        std::vector<FiberHandle<void>> lanes;
+        std::vector<test::JoinedFiber<void>> lanes;
         for (int lane = 0; lane != 12; ++lane) {
             lanes.push_back(spawn({.worker = lane % int{kWorkers}}, [&, lane] {
                 SmallRandom random(seed, lane);
@@ -250,7 +251,7 @@ TEST(IoSourceRaces, DescriptorNumbersAreReusedWhileOldEventsAreOnTheirWay) {
                     auto sockets = test::make_socket_pair();
                     IoSource source(std::move(sockets.first));
                     // The peer speaks or hangs up, and sometimes all is closed before anybody looks.
-                    auto peer = spawn(
+                    test::JoinedFiber peer = spawn(
                         [fd = std::move(sockets.second), speaks = random.below(2) == 0]() mutable {
                             if (speaks) {
                                 test::put(fd.get(), "x");

@@ -12,6 +12,8 @@
 #include "runtime/descriptors.hpp"
 #include "runtime/sanitized.hpp"
 #include "stress/seed.hpp"
+#include "support/give_way.hpp"
+#include "support/joined_fiber.hpp"
 #include "support/patience.hpp"
 
 namespace coir {
@@ -34,7 +36,7 @@ TEST(SpawnStress, PlainThreadsAndFibersSpawnAndJoinAtOnce) {
     };
     {
         std::vector<std::thread> threads;
-        std::vector<FiberHandle<void>> fibers;
+        std::vector<test::JoinedFiber<void>> fibers;
         for (int i = 0; i != 3; ++i) {
             threads.emplace_back(work, i);
             fibers.push_back(runtime.spawn([&, i] { work(i); }));
@@ -91,7 +93,7 @@ TEST(SpawnStress, TenThousandFibersAtOnceOnEveryKindOfWait) {
     std::atomic<bool> all_alive{false};
     std::atomic<int> ended{0};
     runtime.run([&] {
-        std::vector<FiberHandle<void>> fibers;
+        std::vector<test::JoinedFiber<void>> fibers;
         for (int i = 0; i != kFibers; ++i) {
             fibers.push_back(spawn([&, i] {
                 char pattern[512];
@@ -100,7 +102,7 @@ TEST(SpawnStress, TenThousandFibersAtOnceOnEveryKindOfWait) {
                     all_alive = true;
                 }
                 while (!all_alive) {
-                    i % 2 == 0 ? this_fiber::yield() : this_fiber::sleep_for(1ms);
+                    test::give_way(i % 2 != 0, 1ms);
                 }
                 ended += std::count(std::begin(pattern), std::end(pattern), static_cast<char>(i)) ==
                          std::ssize(pattern);
@@ -152,7 +154,7 @@ TEST(Adoption, FibersThatAreTakenOverInTheirSleepRunOnceAtATime) {
     Runtime runtime({.workers = 4});
     std::atomic<long> moves{0};
     runtime.run([&] {
-        std::vector<FiberHandle<void>> lanes;
+        std::vector<test::JoinedFiber<void>> lanes;
         for (int lane = 0; lane != 8; ++lane) {
             lanes.push_back(spawn({.worker = lane % 4}, [&, lane] {
                 SmallRandom random(seed, lane);
@@ -182,7 +184,7 @@ TEST(Adoption, ReadersThatAreTakenOverInTheirSleepRunOnceAtATime) {
     Runtime runtime({.workers = 4});
     std::atomic<long> moves{0};
     runtime.run([&] {
-        std::vector<FiberHandle<void>> lanes;
+        std::vector<test::JoinedFiber<void>> lanes;
         for (int lane = 0; lane != 8; ++lane) {
             lanes.push_back(spawn({.worker = lane % 4}, [&, lane] {
                 IoSource source(test::make_eventfd());

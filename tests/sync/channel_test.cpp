@@ -9,6 +9,7 @@
 
 #include "coir/runtime/runtime.hpp"
 #include "coir/runtime/this_fiber.hpp"
+#include "support/joined_fiber.hpp"
 #include "support/patience.hpp"
 
 namespace coir {
@@ -32,7 +33,7 @@ INSTANTIATE_TEST_SUITE_P(Workers, ChannelOnWorkers, testing::Values(1, 2, 4));
 TEST_P(ChannelOnWorkers, DeliversInTheOrderOfSending) {
     run([] {
         Channel<int> channel(3);
-        auto sender = spawn([&] {
+        test::JoinedFiber sender = spawn([&] {
             for (int i = 0; i != 1000; ++i) {
                 ASSERT_TRUE(channel.send(i, soon()));
             }
@@ -123,7 +124,7 @@ TEST_P(ChannelOnWorkers, CloseWakesEverybodyAndKeepsWhatIsIn) {
         Channel<int> full(1);
         Channel<int> empty(1);
         ASSERT_TRUE(full.send(1, soon()));
-        std::vector<FiberHandle<std::error_code>> waiting;
+        std::vector<test::JoinedFiber<std::error_code>> waiting;
         for (int i = 0; i != 5; ++i) {
             waiting.push_back(spawn([&] { return full.send(2, soon()).error(); }));
             waiting.push_back(spawn([&] { return empty.receive(soon()).error(); }));
@@ -147,7 +148,7 @@ TEST_P(ChannelOnWorkers, ManySendersAndReceiversPassEachValueOnce) {
         constexpr int kValues = 500;
         Channel<int> channel(4);
         std::vector<std::atomic<int>> received(kSenders * kValues);
-        std::vector<FiberHandle<void>> receivers;
+        std::vector<test::JoinedFiber<void>> receivers;
         for (int i = 0; i != kReceivers; ++i) {
             receivers.push_back(spawn({.worker = i % this_worker::count()}, [&] {
                 std::vector<int> last(kSenders, -1);
@@ -165,7 +166,7 @@ TEST_P(ChannelOnWorkers, ManySendersAndReceiversPassEachValueOnce) {
             }));
         }
         {
-            std::vector<FiberHandle<void>> senders;
+            std::vector<test::JoinedFiber<void>> senders;
             for (int sender = 0; sender != kSenders; ++sender) {
                 senders.push_back(spawn({.worker = sender % this_worker::count()}, [&, sender] {
                     for (int i = 0; i != kValues; ++i) {
@@ -206,7 +207,7 @@ TEST(Channel, ConnectsPlainThreadsWithFibers) {
     Runtime runtime({.workers = 2});
     Channel<int> questions(2);
     Channel<int> answers(2);
-    auto fiber = runtime.spawn([&] {
+    test::JoinedFiber fiber = runtime.spawn([&] {
         for (;;) {
             const auto question = questions.receive(soon());
             if (!question) {

@@ -7,6 +7,8 @@
 
 #include "coir/runtime/runtime.hpp"
 #include "coir/runtime/this_fiber.hpp"
+#include "support/give_way.hpp"
+#include "support/joined_fiber.hpp"
 #include "support/patience.hpp"
 
 namespace coir {
@@ -52,7 +54,7 @@ TEST_P(ConditionVariableOnWorkers, NotifyAllEndsEveryWait) {
         ConditionVariable changed;
         int waiting = 0;
         bool told = false;
-        std::vector<FiberHandle<bool>> fibers;
+        std::vector<test::JoinedFiber<Result<void>>> fibers;
         for (int i = 0; i != 50; ++i) {
             fibers.push_back(spawn({.worker = i % this_worker::count()}, [&] {
                 std::unique_lock lock(mutex);
@@ -108,7 +110,7 @@ TEST_P(ConditionVariableOnWorkers, TimeoutsAndNotificationsMayRace) {
         long timeouts = 0;
         bool done = false;
         {
-            std::vector<FiberHandle<void>> fibers;
+            std::vector<test::JoinedFiber<void>> fibers;
             for (int i = 0; i != 10; ++i) {
                 fibers.push_back(spawn({.worker = i % this_worker::count()}, [&, i] {
                     std::unique_lock lock(mutex);
@@ -134,7 +136,7 @@ TEST_P(ConditionVariableOnWorkers, TimeoutsAndNotificationsMayRace) {
                     ++tokens;
                 }
                 changed.notify_one();
-                round % 4 == 0 ? this_fiber::sleep_for(50us) : this_fiber::yield();
+                test::give_way(round % 4 == 0, 50us);
             }
             const Deadline patience = soon();
             for (bool all = false; !all; this_fiber::sleep_for(100us)) {

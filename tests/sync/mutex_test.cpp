@@ -10,6 +10,7 @@
 
 #include "coir/runtime/runtime.hpp"
 #include "coir/runtime/this_fiber.hpp"
+#include "support/joined_fiber.hpp"
 #include "support/patience.hpp"
 
 namespace coir {
@@ -51,7 +52,7 @@ TEST_P(MutexOnWorkers, OneFiberAtATimeIsInside) {
     run([] {
         Counted counted;
         {
-            std::vector<FiberHandle<void>> fibers;
+            std::vector<test::JoinedFiber<void>> fibers;
             for (int i = 0; i != 40; ++i) {
                 fibers.push_back(spawn({.worker = i % this_worker::count()}, [&] {
                     for (int round = 0; round != 500; ++round) {
@@ -72,7 +73,7 @@ TEST_P(MutexOnWorkers, CanBeHeldAcrossASuspension) {
     run([] {
         Counted counted;
         {
-            std::vector<FiberHandle<void>> fibers;
+            std::vector<test::JoinedFiber<void>> fibers;
             for (int i = 0; i != 20; ++i) {
                 fibers.push_back(spawn({.worker = i % this_worker::count()}, [&, i] {
                     for (int round = 0; round != 20; ++round) {
@@ -164,7 +165,7 @@ TEST_P(MutexOnWorkers, TimeoutsAndUnlocksAtOnceLoseNothing) {
     run([] {
         Counted counted;
         std::atomic<int> entered{0};
-        std::vector<FiberHandle<void>> fibers;
+        std::vector<test::JoinedFiber<void>> fibers;
         for (int i = 0; i != 16; ++i) {
             fibers.push_back(spawn({.worker = i % this_worker::count()}, [&, i] {
                 for (int round = 0; round != 1000; ++round) {
@@ -193,7 +194,7 @@ TEST_P(MutexOnWorkers, NobodyWaitsForEver) {
     run([] {
         Mutex mutex;
         std::atomic<bool> done{false};
-        std::vector<FiberHandle<void>> greedy;
+        std::vector<test::JoinedFiber<void>> greedy;
         for (int i = 0; i != 2; ++i) {
             greedy.push_back(spawn({.worker = i % this_worker::count()}, [&] {
                 while (!done) {
@@ -267,7 +268,7 @@ TEST(Mutex, ExcludesFibersOfTwoRuntimesAndPlainThreadsFromEachOther) {
         }
     };
     {
-        std::vector<FiberHandle<void>> fibers;
+        std::vector<test::JoinedFiber<void>> fibers;
         for (int i = 0; i != 4; ++i) {
             fibers.push_back(first.spawn(work));
             fibers.push_back(second.spawn(work));

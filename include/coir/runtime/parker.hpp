@@ -6,6 +6,7 @@
 
 #include "coir/base/deadline.hpp"
 #include "coir/base/result.hpp"
+#include "coir/runtime/stop_requests.hpp"
 
 namespace coir {
 
@@ -25,9 +26,16 @@ public:
     Parker& operator=(const Parker&) = delete;
 
     /// Suspends: until unpark() or `deadline`. A plain thread blocks.
-    /// Errors:   timed_out.
+    /// Errors:   timed_out; operation_canceled if the fiber is asked to stop. An unpark() that comes
+    ///           after that is kept for the next park().
     /// Cost:     no system call but what its worker needs to sleep; no allocation.
-    [[nodiscard]] Result<void> park(Deadline deadline) noexcept;
+    [[nodiscard]] Result<void> park(Deadline deadline,
+                                    StopRequests stops = StopRequests::obeyed) noexcept {
+        return park_for("a Parker", deadline, stops);
+    }
+    /// The same; `what`, a literal, says in reports what the fiber waits for.
+    [[nodiscard]] Result<void> park_for(const char* what, Deadline deadline,
+                                        StopRequests stops = StopRequests::obeyed) noexcept;
     /// Ends the park() that waits, or else the next one. Whoever is woken may destroy *this before
     /// this returns.
     /// Cost: no system call unless a worker, or the plain thread, sleeps.

@@ -1,10 +1,13 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <utility>
+#include <vector>
 
+#include "coir/runtime/fiber_info.hpp"
 #include "coir/runtime/spawn.hpp"
 
 namespace coir {
@@ -25,6 +28,10 @@ struct RuntimeOptions {
     std::size_t stack_bytes = 128 * 1024;
     /// Stacks that a worker keeps warm for reuse; the pages of the others go back to the kernel.
     std::size_t warm_stacks_per_worker = 256;
+    /// For tests: every time a fiber goes on, it does so on another worker than before, unless it is pinned
+    /// or the other workers hang. Makes what depends on the thread fail each time. The environment
+    /// variable COIR_FORCE_MIGRATION=1 says the same for all runtimes.
+    bool force_migration = false;
 };
 
 /// Counters of one runtime, added up over its workers. They grow from its start.
@@ -36,6 +43,14 @@ struct RuntimeStats {
     std::uint64_t steals = 0;      ///< Fibers taken from another worker's queue or poller.
     std::uint64_t wakeups = 0;     ///< Eventfd writes to a sleeping worker.
     std::uint64_t migrations = 0;  ///< Descriptors moved to another worker's poller.
+
+    // What is true now.
+    std::uint64_t waiting = 0;      ///< Fibers that wait for something.
+    std::uint64_t ready = 0;        ///< Fibers in run queues, but for pinned ones.
+    std::uint64_t stack_bytes = 0;  ///< Address space of the stacks, used or kept for reuse.
+
+    /// The longest time that a fiber has run without letting others run.
+    std::chrono::nanoseconds longest_run{0};
 
     [[nodiscard]] std::uint64_t alive() const noexcept { return spawned - finished; }
 };
@@ -76,14 +91,27 @@ public:
 
     /// Refuses fibers from outside, waits until every fiber has ended, then ends the workers. Fibers
     /// may spawn others until the last one has ended.
-    /// Threads: a plain thread, once; not a fiber of this runtime.
+    /// Threads: a plain thread; not a fiber of this runtime.
     void stop();
+    /// The same with limits: at `deadline` the fibers that are left are asked to stop, and `grace` after
+    /// that this returns the ones that have not ended: the runtime goes on with them then, and stop() can
+    /// be called again. Nobody is left over when it returns an empty list: the workers have ended.
+    /// Threads: as stop().
+    [[nodiscard]] std::vector<FiberInfo> stop(Deadline deadline, std::chrono::nanoseconds grace);
+
+    /// Asks every fiber to stop that is alive now. Threads: any.
+    void request_stop() noexcept;
+    /// All fibers that are alive, in no order; each as it was at some moment of this call.
+    /// Threads: any. Cost: a look at every stack; fibers that end at that moment wait.
+    [[nodiscard]] std::vector<FiberInfo> fibers() const;
 
     [[nodiscard]] std::size_t workers() const noexcept;
     /// A snapshot; each counter is exact once all fibers have ended. Threads: any.
     [[nodiscard]] RuntimeStats stats() const noexcept;
 
 private:
+    friend class Scope;
+
     std::shared_ptr<detail::RuntimeCore> core_;
 };
 

@@ -25,7 +25,8 @@ public:
     /// Requires: capacity > 0.
     explicit Channel(std::size_t capacity) : slots_(capacity) { COIR_CHECK(capacity > 0); }
 
-    /// Suspends: while the channel is full. Errors: timed_out, channel_closed; `value` is as it was then.
+    /// Suspends: while the channel is full. Errors: timed_out, operation_canceled, channel_closed;
+    /// `value` is as it was then.
     [[nodiscard]] Result<void> send(T&& value, Deadline deadline) {
         return put(std::move(value), deadline);
     }
@@ -33,12 +34,14 @@ public:
         return put(value, deadline);
     }
 
-    /// Suspends: while the channel is empty and open. Errors: timed_out; channel_closed once it is
+    /// Suspends: while the channel is empty and open. Errors: timed_out, operation_canceled; channel_closed once it is
     /// closed and empty.
     [[nodiscard]] Result<T> receive(Deadline deadline) {
         std::unique_lock lock(mutex_);
-        if (!not_empty_.wait_until(lock, deadline, [this] { return closed_ || size_ != 0; })) {
-            return std::errc::timed_out;
+        if (auto waited =
+                not_empty_.wait_until(lock, deadline, [this] { return closed_ || size_ != 0; });
+            !waited) {
+            return waited.error();
         }
         if (size_ == 0) {
             return Errc::channel_closed;
@@ -69,8 +72,10 @@ private:
     template <typename U>
     [[nodiscard]] Result<void> put(U&& value, Deadline deadline) {
         std::unique_lock lock(mutex_);
-        if (!not_full_.wait_until(lock, deadline, [this] { return closed_ || !is_full(); })) {
-            return std::errc::timed_out;
+        if (auto waited =
+                not_full_.wait_until(lock, deadline, [this] { return closed_ || !is_full(); });
+            !waited) {
+            return waited;
         }
         if (closed_) {
             return Errc::channel_closed;

@@ -23,11 +23,13 @@ public:
     ConditionVariable(const ConditionVariable&) = delete;
     ConditionVariable& operator=(const ConditionVariable&) = delete;
 
-    /// Suspends: until notified; wake-ups may be spurious. A plain thread blocks.
+    /// Suspends: until notified; wake-ups may be spurious. A plain thread blocks. Requests to stop are
+    ///           ignored: give a deadline, or never() in that place, to have them obeyed.
     /// Requires: `lock` is held; it is held again after.
     void wait(std::unique_lock<Mutex>& lock);
-    /// False if the deadline has passed first. Requires: `lock` is held; it is held again after.
-    [[nodiscard]] bool wait_until(std::unique_lock<Mutex>& lock, Deadline deadline);
+    /// Suspends: until notified, or `deadline`. Requires: `lock` is held; it is held again after.
+    /// Errors:   timed_out, operation_canceled.
+    [[nodiscard]] Result<void> wait_until(std::unique_lock<Mutex>& lock, Deadline deadline);
 
     template <typename Predicate>
     void wait(std::unique_lock<Mutex>& lock, Predicate done) {
@@ -35,16 +37,16 @@ public:
             wait(lock);
         }
     }
-    /// The predicate's last answer.
+    /// Until the predicate is true; success means that it was. Errors: timed_out, operation_canceled.
     template <typename Predicate>
-    [[nodiscard]] bool wait_until(std::unique_lock<Mutex>& lock, Deadline deadline,
-                                  Predicate done) {
+    [[nodiscard]] Result<void> wait_until(std::unique_lock<Mutex>& lock, Deadline deadline,
+                                          Predicate done) {
         while (!done()) {
-            if (!wait_until(lock, deadline)) {
-                return done();
+            if (auto notified = wait_until(lock, deadline); !notified) {
+                return done() ? Result<void>() : notified;
             }
         }
-        return true;
+        return {};
     }
 
     /// Wakes who has waited longest.
@@ -52,6 +54,9 @@ public:
     void notify_all() noexcept;
 
 private:
+    [[nodiscard]] Result<void> wait_notified(std::unique_lock<Mutex>& lock, Deadline deadline,
+                                             StopRequests stops);
+
     detail::SpinLock lock_;
     detail::WaitList waiters_;  // under lock_
 };

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 
 #include "coir/base/deadline.hpp"
+#include "coir/base/result.hpp"
 #include "coir/sync/wait_list.hpp"
 
 namespace coir {
@@ -24,19 +26,32 @@ public:
     Mutex(const Mutex&) = delete;
     Mutex& operator=(const Mutex&) = delete;
 
-    /// Suspends: until the mutex is free. A plain thread blocks.
+    /// Suspends: until the mutex is free. A plain thread blocks. Requests to stop are ignored.
     /// Errors:   std::system_error(resource_deadlock_would_occur) if the caller holds it.
     void lock();
     /// Never suspends.
     [[nodiscard]] bool try_lock() noexcept;
-    /// Suspends: until the mutex is free, or `deadline` has passed; false then.
-    /// Errors:   as lock().
-    [[nodiscard]] bool try_lock_until(Deadline deadline);
+    /// Suspends: until the mutex is free, or `deadline`.
+    /// Errors:   timed_out, operation_canceled; and as lock().
+    [[nodiscard]] Result<void> lock_until(Deadline deadline);
+    /// The same in the standard library's words: false if it is not locked. So std::unique_lock and
+    /// std::scoped_lock can be used with deadlines (TimedLockable).
+    [[nodiscard]] bool try_lock_until(Deadline deadline) {
+        return lock_until(deadline).has_value();
+    }
+    [[nodiscard]] bool try_lock_until(Deadline::Clock::time_point point) {
+        return try_lock_until(Deadline::at(point));
+    }
+    template <typename Rep, typename Period>
+    [[nodiscard]] bool try_lock_for(std::chrono::duration<Rep, Period> duration) {
+        return try_lock_until(Deadline::after(duration));
+    }
     /// Requires: the caller holds it.
     void unlock() noexcept;
 
 private:
-    [[nodiscard]] bool lock_slowly(const void* self, Deadline deadline);
+    [[nodiscard]] Result<void> lock(Deadline deadline, StopRequests stops);
+    [[nodiscard]] Result<void> lock_slowly(const void* self, Deadline deadline, StopRequests stops);
     void unlock_slowly() noexcept;
     [[nodiscard]] std::uint32_t lock_queue() noexcept;
 

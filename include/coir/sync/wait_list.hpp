@@ -1,17 +1,40 @@
 #pragma once
 
+#include <atomic>
+#include <cstdint>
+
 #include "coir/runtime/parker.hpp"
 
 namespace coir::detail {
 
 /// One place in a WaitList, in the frame of whoever waits.
 struct WaitNode {
+    explicit WaitNode(Parker& its_parker) noexcept : parker(&its_parker) {}
+
+    /// By who has taken it out, once.
+    void unpark() noexcept {
+        std::atomic<std::uint32_t>* const waker = wakers;
+        parker->unpark();
+        if (waker != nullptr) {
+            waker->fetch_sub(1, std::memory_order_release);  // pairs with Selection::await_wakers()
+        }
+    }
+
     WaitNode* previous = nullptr;
     WaitNode* next = nullptr;
     // Changes under the lock of the list. Who takes the node out to wake it calls unpark(), once; so
     // who finds that it is out, though its own wait has timed out, parks again for that call.
     bool is_linked = false;
-    Parker parker;
+    Parker* const parker;
+    // Of a wait in several lists: who takes the node out counts itself here, under the lock of the list,
+    // until it is done with the node. Else null.
+    std::atomic<std::uint32_t>* wakers = nullptr;
+};
+
+/// The place of one who waits in one list.
+struct OwnWait : WaitNode {
+    OwnWait() noexcept : WaitNode(own) {}
+    Parker own;
 };
 
 /// Those who wait for one thing, in their order. Under a lock of its owner's.
@@ -35,11 +58,22 @@ public:
         (node.next != nullptr ? node.next->previous : last_) = node.previous;
         node.is_linked = false;
     }
+    /// The oldest, to be woken by the caller; or null.
+    [[nodiscard]] WaitNode* take_first() noexcept {
+        WaitNode* const node = pop_front();
+        if (node != nullptr && node->wakers != nullptr) {
+            node->wakers->fetch_add(1, std::memory_order_relaxed);
+        }
+        return node;
+    }
     /// All nodes, chained by `next`, and null if there is none; the list is empty then.
     [[nodiscard]] WaitNode* take_all() noexcept {
         WaitNode* const first = first_;
         for (WaitNode* node = first; node != nullptr; node = node->next) {
             node->is_linked = false;
+            if (node->wakers != nullptr) {
+                node->wakers->fetch_add(1, std::memory_order_relaxed);
+            }
         }
         first_ = last_ = nullptr;
         return first;
@@ -63,7 +97,7 @@ inline void unpark_all(WaitNode* first) noexcept {
     while (first != nullptr) {
         WaitNode& node = *first;
         first = first->next;  // before its owner may leave its frame
-        node.parker.unpark();
+        node.unpark();
     }
 }
 

@@ -1,0 +1,13 @@
+#pragma once
+
+#include <cstdint>
+
+namespace coir {
+
+/// What a request to stop, and the passing of the task-wide deadline, do to a wait.
+enum class StopRequests : std::uint8_t {
+    obeyed,   ///< They end it: operation_canceled, timed_out.
+    ignored,  ///< It goes on, for what must not be left half done.
+};
+
+}  // namespace coir

@@ -1,0 +1,31 @@
+#include "runtime/task.hpp"
+
+#include "coir/base/opaque.hpp"
+#include "runtime/context_node.hpp"
+#include "runtime/worker.hpp"
+
+namespace coir::detail {
+
+Task::~Task() {
+    destroy_locals(*this);
+    release(context);
+}
+
+void Task::inherit(const Task& parent, bool with_deadline) noexcept {
+    context = share(parent.context);
+    if (with_deadline && parent.shields == 0) {
+        deadline = parent.deadline;
+    }
+}
+
+Task& this_task() noexcept {
+    Worker* const worker = Worker::current();
+    return worker != nullptr ? worker->running_fiber().task : thread_task();
+}
+
+COIR_OPAQUE Task& thread_task() noexcept {
+    static thread_local Task task;
+    return task;
+}
+
+}  // namespace coir::detail

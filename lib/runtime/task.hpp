@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+
+#include "coir/base/deadline.hpp"
+#include "coir/runtime/stop_requests.hpp"
+
+namespace coir::detail {
+
+struct ContextNode;
+class LocalValues;
+
+/// What a fiber, or a plain thread, carries for the code that it runs. Its own.
+struct Task {
+    Task() noexcept = default;
+    ~Task();
+    Task(const Task&) = delete;
+    Task& operator=(const Task&) = delete;
+
+    /// Takes over what `parent` hands down; the deadline only if `with_deadline`.
+    void inherit(const Task& parent, bool with_deadline) noexcept;
+
+    [[nodiscard]] bool obeys(StopRequests stops) const noexcept {
+        return stops == StopRequests::obeyed && shields == 0;
+    }
+    /// When a wait ends that was given `own`.
+    [[nodiscard]] Deadline earlier(Deadline own, StopRequests stops) const noexcept {
+        return obeys(stops) && deadline < own ? deadline : own;
+    }
+
+    Deadline deadline = Deadline::never();
+    std::uint32_t shields = 0;             // Shields that are alive
+    std::uint32_t selects = 0;             // so that each begins with another arm
+    const ContextNode* context = nullptr;  // the innermost value; a share of it
+    LocalValues* locals = nullptr;
+};
+
+/// The running fiber's, or the thread's.
+[[nodiscard]] Task& this_task() noexcept;
+/// The calling plain thread's.
+[[nodiscard]] Task& thread_task() noexcept;
+
+/// Destroys the fiber-local values of `task`, the newest first.
+void destroy_locals(Task& task) noexcept;
+
+}  // namespace coir::detail
