@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "coir/base/error.hpp"
 #include "coir/base/syscall.hpp"
 #include "runtime/io_state.hpp"
 #include "runtime/park.hpp"
@@ -13,40 +14,6 @@
 namespace coir {
 
 using detail::IoState;
-
-namespace {
-
-/// A plain thread waits in short turns, so that it sees a cancel().
-Result<void> wait_on_thread(int fd, short events, const std::atomic<bool>& canceled,
-                            Deadline deadline) noexcept {
-    using namespace std::chrono;
-    constexpr milliseconds kTurn{50};
-    for (;;) {
-        if (canceled.load(std::memory_order_acquire)) {
-            return std::errc::operation_canceled;
-        }
-        auto turn = kTurn;
-        if (!deadline.is_never()) {
-            const auto left = deadline.time_point() - Deadline::Clock::now();
-            turn = std::clamp(ceil<milliseconds>(left), milliseconds::zero(), kTurn);
-        }
-        pollfd entry{fd, events, 0};
-        const int count = ::poll(&entry, 1, static_cast<int>(turn.count()));
-        if (count > 0) {
-            return {};
-        }
-        if (count < 0) {
-            if (const auto error = syscall::last_error(); error != std::errc::interrupted) {
-                return error;
-            }
-        }
-        if (deadline.has_passed(Deadline::Clock::now())) {
-            return std::errc::timed_out;
-        }
-    }
-}
-
-}  // namespace
 
 IoSource::IoSource(IoSource&& other) noexcept
     : fd_(std::move(other.fd_)), state_(other.state_.exchange(nullptr)) {}
@@ -84,48 +51,118 @@ IoState* IoSource::state() noexcept {
     return state;
 }
 
-Result<void> IoSource::wait(int direction, Deadline deadline) noexcept {
+/// A plain thread waits in short turns, so that it sees a cancel().
+Result<void> IoSource::wait_on_thread(int direction, Deadline deadline) noexcept {
+    using namespace std::chrono;
+    IoState* const state = this->state();
+    if (state == nullptr) {
+        return std::errc::not_enough_memory;
+    }
+    deadline = detail::thread_task().earlier(deadline, StopRequests::obeyed);
+    const short events = direction == IoState::reading ? POLLIN : POLLOUT;
+    constexpr milliseconds kTurn{50};
+    for (;;) {
+        if (state->canceled.load(std::memory_order_acquire)) {
+            return std::errc::operation_canceled;
+        }
+        auto turn = kTurn;
+        if (!deadline.is_never()) {
+            const auto left = deadline.time_point() - Deadline::Clock::now();
+            turn = std::clamp(ceil<milliseconds>(left), milliseconds::zero(), kTurn);
+        }
+        pollfd entry{fd_.get(), events, 0};
+        const int count = ::poll(&entry, 1, static_cast<int>(turn.count()));
+        if (count > 0) {
+            return {};
+        }
+        if (count < 0) {
+            if (const auto error = syscall::last_error(); error != std::errc::interrupted) {
+                return error;
+            }
+        }
+        if (deadline.has_passed(Deadline::Clock::now())) {
+            return std::errc::timed_out;
+        }
+    }
+}
+
+Result<IoSource::Slot*> IoSource::prepare_wait(int direction, Deadline deadline) noexcept {
     IoState* const state = this->state();
     if (state == nullptr) {
         return std::errc::not_enough_memory;
     }
     detail::Worker* const worker = detail::Worker::current();
     if (worker == nullptr) {
-        return wait_on_thread(fd_.get(), direction == IoState::reading ? POLLIN : POLLOUT,
-                              state->canceled,
-                              detail::thread_task().earlier(deadline, StopRequests::obeyed));
+        return Errc::not_a_fiber;
     }
-    detail::FiberControl& fiber = worker->running_fiber();
+    const detail::FiberControl& fiber = worker->running_fiber();
     if (state->canceled.load(std::memory_order_acquire) ||
         (fiber.stop.is_requested() && fiber.task.obeys(StopRequests::obeyed))) {
         return std::errc::operation_canceled;
     }
     const auto end = state->take_end(static_cast<IoState::Direction>(direction));
     if (end == IoState::End::news) {
-        return {};  // no edge will come any more; the read or write will say what happened
+        return nullptr;  // no edge will come any more; the read or write will say what happened
     }
     bool moved = false;
-    detail::Poller& poller = worker->poller();
-    if (auto watched = poller.watch(fd_.get(), *state, static_cast<IoState::Direction>(direction),
-                                    end == IoState::End::told, moved);
+    if (auto watched =
+            worker->poller().watch(fd_.get(), *state, static_cast<IoState::Direction>(direction),
+                                   end == IoState::End::told, moved);
         !watched) {
-        return watched;
+        return watched.error();
     }
     if (moved) {
         detail::Worker::count(worker->migrations);
     }
-    auto& slot = state->slots[direction];
-    detail::IoDeadline& timer = state->deadlines[direction];
-    timer.set(fiber.task.earlier(deadline, StopRequests::obeyed).time_point());
-    const auto arm = [&] { timer.ensure_armed(slot, worker->deadlines(), poller.runtime()); };
-    const detail::Wait wait{direction == IoState::reading ? "bytes to read" : "room to write",
-                            StopRequests::obeyed, fd_.get()};
-    switch (detail::park(*worker, slot, wait, arm)) {
+    state->deadlines[direction].set(
+        fiber.task.earlier(deadline, StopRequests::obeyed).time_point());
+    return &state->slots[direction];
+}
+
+Result<void> IoSource::wait(int direction, Deadline deadline) noexcept {
+    detail::Worker* const worker = detail::Worker::current();
+    if (worker == nullptr) {
+        return wait_on_thread(direction, deadline);
+    }
+    COIR_TRY(Slot* const slot, prepare_wait(direction, deadline));
+    if (slot == nullptr) {
+        return {};
+    }
+    detail::IoDeadline& timer = state_.load(std::memory_order_relaxed)->deadlines[direction];
+    const auto arm = [&] {
+        timer.ensure_armed(*slot, worker->deadlines(), worker->poller().runtime());
+    };
+    const detail::Wait how{direction == IoState::reading ? "bytes to read" : "room to write",
+                           StopRequests::obeyed, fd_.get()};
+    switch (detail::park(*worker, *slot, how, arm)) {
         case detail::WakeReason::ready: return {};
         case detail::WakeReason::timed_out: return std::errc::timed_out;
         case detail::WakeReason::canceled: break;
     }
     return std::errc::operation_canceled;
+}
+
+std::optional<Result<void>> IoSource::try_wait(int direction) noexcept {
+    IoState* const state = state_.load(std::memory_order_acquire);
+    if (state == nullptr) {
+        return std::nullopt;
+    }
+    if (state->canceled.load(std::memory_order_acquire)) {
+        return std::errc::operation_canceled;
+    }
+    std::uintptr_t held = detail::kSlotReady;
+    if (state->slots[direction].compare_exchange_strong(held, detail::kSlotEmpty,
+                                                        std::memory_order_acq_rel)) {
+        return Result<void>();
+    }
+    return std::nullopt;
+}
+
+void IoSource::restore_readiness(int direction) noexcept {
+    std::uintptr_t held = detail::kSlotEmpty;
+    state_.load(std::memory_order_acquire)
+        ->slots[direction]
+        .compare_exchange_strong(held, detail::kSlotReady, std::memory_order_acq_rel);
 }
 
 Result<void> IoSource::wait_readable(Deadline deadline) noexcept {

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
+#include <optional>
 #include <utility>
 
 #include "coir/base/deadline.hpp"
@@ -11,7 +13,8 @@ namespace coir {
 
 namespace detail {
 class IoState;
-}
+class IoArmBase;
+}  // namespace detail
 
 /// A non-blocking descriptor on which fibers can wait: a socket, a pipe, an eventfd, a timerfd, ...
 ///
@@ -52,7 +55,18 @@ public:
     [[nodiscard]] bool is_open() const noexcept { return static_cast<bool>(fd_); }
 
 private:
+    friend class detail::IoArmBase;
+
+    using Slot = std::atomic<std::uintptr_t>;
+
     [[nodiscard]] Result<void> wait(int direction, Deadline deadline) noexcept;
+    [[nodiscard]] Result<void> wait_on_thread(int direction, Deadline deadline) noexcept;
+    // Makes sure that the next edge reaches the slot, which it returns; null if the wait is over.
+    [[nodiscard]] Result<Slot*> prepare_wait(int direction, Deadline deadline) noexcept;
+    // What a wait would return at once.
+    [[nodiscard]] std::optional<Result<void>> try_wait(int direction) noexcept;
+    // For an edge that has been taken and not been used.
+    void restore_readiness(int direction) noexcept;
     [[nodiscard]] detail::IoState* state() noexcept;
     void end_waits(bool shut_down) noexcept;
 

@@ -64,7 +64,7 @@ private:
 
 /// A handle of a fiber that a Scope owns: it can be joined for its value, and let go of.
 template <typename T>
-class [[nodiscard]] ScopedHandle final : public detail::HandleBase<T> {
+class ScopedHandle final : public detail::HandleBase<T> {
 public:
     ScopedHandle() noexcept = default;
     explicit ScopedHandle(detail::JoinState<T>* state) noexcept : detail::HandleBase<T>(state) {}

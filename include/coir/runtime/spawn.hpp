@@ -36,7 +36,7 @@ namespace detail {
 class RuntimeCore;
 class FiberControl;
 class ScopeState;
-class SlotArm;
+class JoinArmBase;
 
 /// One side completes, once; one other side, a fiber or a thread, waits for that.
 class Completion final {
@@ -46,7 +46,7 @@ public:
     [[nodiscard]] bool is_complete() const noexcept;
 
 private:
-    friend class SlotArm;
+    friend class JoinArmBase;
 
     // See lib/runtime/waiter.hpp. Closed when complete.
     std::atomic<std::uintptr_t> slot_{0};

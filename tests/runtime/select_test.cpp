@@ -1,0 +1,152 @@
+#include "coir/runtime/select.hpp"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+#include <vector>
+
+#include "coir/base/error.hpp"
+#include "coir/runtime/runtime.hpp"
+#include "coir/runtime/this_fiber.hpp"
+#include "runtime/descriptors.hpp"
+#include "support/joined_fiber.hpp"
+#include "support/patience.hpp"
+
+namespace coir {
+namespace {
+
+using namespace std::chrono_literals;
+using test::soon;
+
+TEST(Select, CompletesTheArmThatIsReadyAndCallsOnlyItsHandler) {
+    Runtime runtime({.workers = 2});
+    runtime.run([] {
+        IoSource first(test::make_eventfd());
+        IoSource second(test::make_eventfd());
+        test::signal(second.fd());
+        int calls_of_first = 0;
+        int calls_of_second = 0;
+        const auto chosen = select_until(
+            soon(), on_readable(first, [&](Result<void>) { ++calls_of_first; }),
+            on_readable(second, [&](Result<void> ready) { calls_of_second += ready ? 1 : 100; }));
+        ASSERT_TRUE(chosen);
+        EXPECT_EQ(*chosen, 1U);
+        EXPECT_EQ(calls_of_first, 0);
+        EXPECT_EQ(calls_of_second, 1);
+    });
+}
+
+TEST(Select, WaitsForTheFirstOfAJoinADescriptorAndADeadline) {
+    Runtime runtime({.workers = 2});
+    runtime.run([] {
+        for (int which = 0; which != 3; ++which) {
+            IoSource source(test::make_eventfd());
+            auto slow = spawn([&] { this_fiber::sleep_for(which == 0 ? 2ms : 1h); });
+            test::JoinedFiber signaller = spawn([&] {
+                if (which == 1) {
+                    this_fiber::sleep_for(2ms);
+                    test::signal(source.fd());
+                }
+            });
+            const auto chosen =
+                select_until(soon(), on_join(slow), on_readable(source),
+                             on_deadline(which == 2 ? Deadline::after(2ms) : Deadline::never()));
+            ASSERT_TRUE(chosen);
+            EXPECT_EQ(*chosen, static_cast<std::size_t>(which));
+            signaller.join();
+        }
+    });
+}
+
+TEST(Select, EndsAtItsOwnDeadlineWithTimedOut) {
+    Runtime runtime({.workers = 1});
+    runtime.run([] {
+        IoSource source(test::make_eventfd());
+        const auto begin = Deadline::Clock::now();
+        const auto chosen = select_until(Deadline::after(3ms), on_readable(source));
+        EXPECT_EQ(chosen.error(), std::errc::timed_out);
+        EXPECT_GE(Deadline::Clock::now() - begin, 3ms);
+    });
+}
+
+TEST(Select, EndsWithOperationCanceledWhenItsFiberIsAskedToStop) {
+    Runtime runtime({.workers = 2});
+    runtime.run([] {
+        IoSource source(test::make_eventfd());
+        auto waiting = spawn([&] { return select(on_readable(source)).error(); });
+        this_fiber::sleep_for(2ms);
+        waiting.request_stop();
+        EXPECT_EQ(waiting.join(), std::errc::operation_canceled);
+        test::signal(source.fd());
+        EXPECT_TRUE(source.wait_readable(soon()));
+    });
+}
+
+// The arm that loses must not use up the edge that came at the same time.
+TEST(Select, AReadyDescriptorThatWasNotChosenIsStillReady) {
+    Runtime runtime({.workers = 2});
+    runtime.run([] {
+        for (int round = 0; round != 300; ++round) {
+            IoSource first(test::make_eventfd());
+            IoSource second(test::make_eventfd());
+            test::JoinedFiber signaller = spawn({.worker = round % 2}, [&] {
+                this_fiber::yield();
+                test::signal(first.fd());
+                test::signal(second.fd());
+            });
+            const auto chosen = select_until(soon(), on_readable(first), on_readable(second));
+            ASSERT_TRUE(chosen);
+            IoSource& other = *chosen == 0 ? second : first;
+            EXPECT_TRUE(other.wait_readable(soon()));
+            signaller.join();
+        }
+    });
+}
+
+TEST(Select, TellsOfACanceledSource) {
+    Runtime runtime({.workers = 2});
+    runtime.run([] {
+        IoSource source(test::make_eventfd());
+        test::JoinedFiber canceler = spawn([&] {
+            this_fiber::sleep_for(2ms);
+            source.cancel();
+        });
+        std::error_code seen;
+        ASSERT_TRUE(
+            select_until(soon(), on_readable(source, [&](auto ready) { seen = ready.error(); })));
+        EXPECT_EQ(seen, std::errc::operation_canceled);
+        canceler.join();
+    });
+}
+
+TEST(Select, BeginsWithAnotherArmEachTimeSoThatNoneStarves) {
+    Runtime runtime({.workers = 1});
+    runtime.run([] {
+        auto first = spawn([] {});
+        auto second = spawn([] {});
+        this_fiber::sleep_for(1ms);
+        int chosen[2] = {};
+        for (int i = 0; i != 100; ++i) {
+            ++chosen[*select(on_join(first), on_join(second))];
+        }
+        EXPECT_EQ(chosen[0], 50);
+        EXPECT_EQ(chosen[1], 50);
+        first.join();
+        second.join();
+    });
+}
+
+TEST(Select, WorksOnAPlainThread) {
+    Runtime runtime({.workers = 1});
+    auto fiber = runtime.spawn([] { this_fiber::sleep_for(2ms); });
+    EXPECT_EQ(*select_until(soon(), on_join(fiber)), 0U);
+    fiber.join();
+    EXPECT_EQ(*select(on_deadline(Deadline::after(1ms))), 0U);
+    IoSource source(test::make_eventfd());
+    std::error_code seen;
+    ASSERT_TRUE(select(on_readable(source, [&](auto ready) { seen = ready.error(); })));
+    EXPECT_EQ(seen, Errc::not_a_fiber);
+}
+
+}  // namespace
+}  // namespace coir
