@@ -137,11 +137,7 @@ context* Scheduler::take_dispatcher() noexcept {
 }
 
 context* Scheduler::take_ready() noexcept {
-    context* ready = take_queued();
-    while (forces_migration_ && ready != nullptr && must_leave(*ready)) {
-        send_away(*ready);
-        ready = take_queued();
-    }
+    context* const ready = forces_migration_ ? take_migrating() : take_queued();
     if (const context* const next = ready_.peek()) {
         prefetch_frames(next);
     }
@@ -154,10 +150,18 @@ context* Scheduler::take_ready() noexcept {
     return ready;
 }
 
-context* Scheduler::take_queued() noexcept {
-    if (forces_migration_) {
+context* Scheduler::take_migrating() noexcept {
+    for (;;) {
         take_arrivals(*this, false);
+        context* const ready = take_queued();
+        if (ready == nullptr || !must_leave(*ready)) {
+            return ready;
+        }
+        send_away(*ready);
     }
+}
+
+inline context* Scheduler::take_queued() noexcept {
     // In turns, so that neither kind can starve the other.
     pinned_first_ = !pinned_first_;
     context* ready = nullptr;

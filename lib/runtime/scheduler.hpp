@@ -95,6 +95,7 @@ private:
     [[nodiscard]] bool on_dispatcher() const noexcept { return running_context() == dispatcher_; }
     void note_run() noexcept;
     [[nodiscard]] boost::fibers::context* take_queued() noexcept;
+    [[nodiscard]] boost::fibers::context* take_migrating() noexcept;
     [[nodiscard]] bool must_leave(boost::fibers::context& ready) const noexcept;
     void send_away(boost::fibers::context& ready) noexcept;
     void take_arrivals(Scheduler& of, bool may_stay) noexcept;
