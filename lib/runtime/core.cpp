@@ -30,6 +30,7 @@ RuntimeCore::RuntimeCore(const RuntimeOptions& options)
       slabs_(options.stack_bytes),
       idle_(options.workers),
       started_(static_cast<std::ptrdiff_t>(options.workers)),
+      blocking_pool_({.most_threads = std::max<std::size_t>(options.blocking_threads, 1)}),
       start_time_(std::chrono::steady_clock::now()),
       start_ticks_(run_ticks()) {
     workers_.reserve(options.workers);
@@ -109,6 +110,7 @@ void RuntimeCore::end_workers() noexcept {
         std::this_thread::yield();  // the last few instructions of a call
     }
     stopped_ = true;
+    blocking_pool_.stop();
     for (const auto& worker : workers_) {
         worker->request_stop();
     }
@@ -282,6 +284,8 @@ RuntimeStats RuntimeCore::stats() noexcept {
             stats.stack_bytes += slabs->mapped_bytes();
         }
     }
+    stats.blocking_threads = blocking_pool_.threads();
+    stats.blocking_queued = blocking_pool_.queued();
     stats.longest_run = to_time(longest_run);
     return stats;
 }

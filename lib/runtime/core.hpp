@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "coir/runtime/runtime.hpp"
+#include "runtime/blocking_pool.hpp"
 #include "runtime/idle_workers.hpp"
 #include "runtime/injection_queue.hpp"
 #include "runtime/stack_pool.hpp"
@@ -54,6 +55,7 @@ public:
     /// and sees to it that somebody runs it.
     void inject(boost::fibers::context& context) noexcept;
     [[nodiscard]] InjectionQueue& injected() noexcept { return injected_; }
+    [[nodiscard]] BlockingPool& blocking_pool() noexcept { return blocking_pool_; }
     [[nodiscard]] IdleWorkers& idle() noexcept { return idle_; }
     /// Whether every resumption happens on another worker than the one before, as far as one is free.
     [[nodiscard]] bool forces_migration() const noexcept { return options_.force_migration; }
@@ -84,6 +86,7 @@ private:
     IdleWorkers idle_;
     std::vector<std::unique_ptr<Worker>> workers_;  // complete before the first thread starts
     std::latch started_;
+    BlockingPool blocking_pool_;
     InjectionQueue injected_;
     std::atomic<std::uint64_t> last_id_{0};
     std::atomic<std::uint64_t> foreign_spawns_{0};

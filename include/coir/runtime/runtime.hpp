@@ -28,6 +28,9 @@ struct RuntimeOptions {
     std::size_t stack_bytes = 128 * 1024;
     /// Stacks that a worker keeps warm for reuse; the pages of the others go back to the kernel.
     std::size_t warm_stacks_per_worker = 256;
+    /// The most threads that run the calls of blocking(), files and names, at least 1. They start when
+    /// they are needed, and end after 10 s without work. Half of them at most look up names.
+    std::size_t blocking_threads = 64;
     /// For tests: every time a fiber goes on, it does so on another worker than before, unless it is pinned
     /// or the other workers hang. Makes what depends on the thread fail each time. The environment
     /// variable COIR_FORCE_MIGRATION=1 says the same for all runtimes.
@@ -48,6 +51,9 @@ struct RuntimeStats {
     std::uint64_t waiting = 0;      ///< Fibers that wait for something.
     std::uint64_t ready = 0;        ///< Fibers in run queues, but for pinned ones.
     std::uint64_t stack_bytes = 0;  ///< Address space of the stacks, used or kept for reuse.
+
+    std::uint64_t blocking_threads = 0;  ///< Threads for the calls of blocking().
+    std::uint64_t blocking_queued = 0;   ///< Such calls that no thread has begun.
 
     /// The longest time that a fiber has run without letting others run.
     std::chrono::nanoseconds longest_run{0};
@@ -90,7 +96,8 @@ public:
     }
 
     /// Refuses fibers from outside, waits until every fiber has ended, then ends the workers. Fibers
-    /// may spawn others until the last one has ended.
+    /// may spawn others until the last one has ended. Waits also for lookups of names that fibers have
+    /// left behind at their deadline.
     /// Threads: a plain thread; not a fiber of this runtime.
     void stop();
     /// The same with limits: at `deadline` the fibers that are left are asked to stop, and `grace` after
