@@ -3,22 +3,12 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
-#include <cerrno>
-
 #include "coir/base/syscall.hpp"
+#include "net/accept.hpp"
+#include "net/socket_options.hpp"
 
 namespace coir::net {
 namespace {
-
-/// Errors that concern one connection, which died in the queue (accept(2), "Error handling").
-bool is_about_one_connection(std::error_code error) noexcept {
-    return error == std::errc::connection_aborted || error == std::errc::protocol_error ||
-           error == std::errc::network_down || error == std::errc::no_protocol_option ||
-           error == std::errc::host_unreachable || error == std::errc::network_unreachable ||
-           error == std::errc::operation_not_supported ||
-           (error.category() == std::system_category() &&
-            (error.value() == EHOSTDOWN || error.value() == ENONET));
-}
 
 Result<UniqueFd> bound_socket(const SocketAddress& address, const ListenOptions& options) noexcept {
     COIR_TRY(UniqueFd socket, syscall::socket(address.family(), SOCK_STREAM, 0));
@@ -32,6 +22,11 @@ Result<UniqueFd> bound_socket(const SocketAddress& address, const ListenOptions&
             return done.error();
         }
     }
+    if (options.only_ipv6 && address.is_ipv6()) {
+        if (auto done = set(IPPROTO_IPV6, IPV6_V6ONLY); !done) {
+            return done.error();
+        }
+    }
     if (options.no_delay) {
         if (auto done = set(IPPROTO_TCP, TCP_NODELAY); !done) {
             return done.error();
@@ -41,15 +36,6 @@ Result<UniqueFd> bound_socket(const SocketAddress& address, const ListenOptions&
         return done.error();
     }
     return socket;
-}
-
-Result<SocketAddress> address_of(int fd) noexcept {
-    sockaddr_storage address{};
-    socklen_t length = 0;
-    if (auto found = syscall::local_address(fd, address, length); !found) {
-        return found.error();
-    }
-    return SocketAddress::from_native(address);
 }
 
 }  // namespace
@@ -65,40 +51,28 @@ Result<TcpListener> TcpListener::bind(const SocketAddress& address,
 
 Result<SocketAddress> TcpListener::find_free(const SocketAddress& address) noexcept {
     COIR_TRY(const UniqueFd socket, bound_socket(address, {}));
-    return address_of(socket.get());
+    return detail::local_address(socket.get());
 }
 
 Result<TcpStream> TcpListener::try_accept() noexcept {
-    for (;;) {
-        sockaddr_storage peer;
-        socklen_t length = 0;
-        auto socket = syscall::accept(source_.fd(), peer, length);
-        if (socket) {
-            return TcpStream(*std::move(socket));
-        }
-        if (!is_about_one_connection(socket.error())) {
-            return socket.error();
-        }
-    }
+    sockaddr_storage peer;
+    socklen_t length = 0;
+    COIR_TRY(UniqueFd socket, detail::try_accept(source_, peer, length));
+    return TcpStream(std::move(socket));
 }
 
 Result<TcpStream> TcpListener::accept(Deadline deadline) noexcept {
-    for (;;) {
-        if (source_.is_canceled()) {
-            return std::errc::operation_canceled;
-        }
-        auto stream = try_accept();
-        if (stream) {
-            return stream;
-        }
-        if (!syscall::would_block(stream.error())) {
-            return source_.is_canceled() ? std::make_error_code(std::errc::operation_canceled)
-                                         : stream.error();
-        }
-        if (auto waited = source_.wait_readable(deadline); !waited) {
-            return waited.error();
-        }
-    }
+    sockaddr_storage peer;
+    socklen_t length = 0;
+    COIR_TRY(UniqueFd socket, detail::accept(source_, peer, length, deadline));
+    return TcpStream(std::move(socket));
+}
+
+Result<TcpListener::Accepted> TcpListener::accept_from(Deadline deadline) noexcept {
+    sockaddr_storage peer;
+    socklen_t length = 0;
+    COIR_TRY(UniqueFd socket, detail::accept(source_, peer, length, deadline));
+    return Accepted{TcpStream(std::move(socket)), SocketAddress::from_native(peer)};
 }
 
 void TcpListener::close() noexcept {
@@ -108,7 +82,19 @@ void TcpListener::close() noexcept {
 }
 
 Result<SocketAddress> TcpListener::local_address() const noexcept {
-    return address_of(source_.fd());
+    return detail::local_address(source_.fd());
+}
+
+Result<void> TcpListener::set_ttl(int hops) noexcept {
+    return detail::set_ttl(source_.fd(), hops);
+}
+
+Result<int> TcpListener::ttl() const noexcept {
+    return detail::ttl(source_.fd());
+}
+
+std::error_code TcpListener::take_error() noexcept {
+    return detail::take_socket_error(source_.fd());
 }
 
 }  // namespace coir::net

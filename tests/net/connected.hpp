@@ -45,8 +45,13 @@ inline void make_buffers_small(Connected& ends) {
     return std::as_bytes(std::span(text));
 }
 
+[[nodiscard]] inline std::span<std::byte> as_space_of(std::string& text) {
+    return std::as_writable_bytes(std::span(text));
+}
+
 /// Everything until the end of the stream.
-inline std::string read_to_end(net::TcpStream& stream, std::size_t block = 16 * 1024) {
+template <typename Stream>
+std::string read_to_end(Stream& stream, std::size_t block = 16 * 1024) {
     std::string text;
     std::string part(block, '\0');
     for (;;) {

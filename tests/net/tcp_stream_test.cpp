@@ -6,8 +6,6 @@
 
 #include <algorithm>
 #include <array>
-#include <functional>
-#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -16,6 +14,7 @@
 #include "coir/runtime/runtime.hpp"
 #include "coir/runtime/this_fiber.hpp"
 #include "net/connected.hpp"
+#include "net/socket_on.hpp"
 
 namespace coir::net {
 namespace {
@@ -25,51 +24,12 @@ using test::as_bytes_of;
 using test::Connected;
 using test::make_connection;
 using test::soon;
+using test::TwoSides;
 using Clock = Deadline::Clock;
 
-enum class On { plain_thread, one_worker, four_workers };
+class TcpStreamOn : public test::SocketOn {};
 
-/// Every case runs on a plain thread and on fibers: a stream works on both.
-class TcpStreamOn : public testing::TestWithParam<On> {
-protected:
-    void run(const std::function<void()>& body) {
-        if (GetParam() == On::plain_thread) {
-            body();
-            return;
-        }
-        Runtime runtime(
-            {.workers = GetParam() == On::one_worker ? std::size_t{1} : std::size_t{4}});
-        runtime.run(body);
-    }
-};
-
-INSTANTIATE_TEST_SUITE_P(Where, TcpStreamOn,
-                         testing::Values(On::plain_thread, On::one_worker, On::four_workers),
-                         [](const auto& instance) {
-                             switch (instance.param) {
-                                 case On::plain_thread: return "PlainThread";
-                                 case On::one_worker: return "OneWorker";
-                                 case On::four_workers: return "FourWorkers";
-                             }
-                             return "";
-                         });
-
-/// Runs the two sides of a conversation at the same time, each where the test runs.
-class TwoSides final {
-public:
-    /// `other` on a fiber of a runtime of its own, if the test runs on a plain thread.
-    template <typename F>
-    explicit TwoSides(F other) {
-        fiber_ = this_fiber::id() != 0
-                     ? spawn(std::move(other))
-                     : beside_.emplace(RuntimeOptions{.workers = 1}).spawn(std::move(other));
-    }
-    void join() { fiber_.join(); }
-
-private:
-    std::optional<Runtime> beside_;
-    FiberHandle<void> fiber_;
-};
+INSTANTIATE_TEST_SUITE_P(Where, TcpStreamOn, test::everywhere(), test::name_of);
 
 TEST_P(TcpStreamOn, ReadSomeReturnsWhatHasArrived) {
     run([] {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <system_error>
+
 #include "coir/base/deadline.hpp"
 #include "coir/base/result.hpp"
 #include "coir/net/address.hpp"
@@ -15,11 +17,22 @@ struct ListenOptions {
     bool share_port = false;
     /// TCP_NODELAY, inherited by every accepted stream: a reply leaves with the write that made it.
     bool no_delay = true;
+    /// An IPv6 listener takes no IPv4 connections; so another can have the port's IPv4 side.
+    bool only_ipv6 = false;
 };
 
 /// A listening TCP socket.
+///
+/// Threads: one accepting fiber at a time; close() and cancel() from anywhere. Where several should
+/// accept, each has its own listener with share_port. An accept() that ends with timed_out, or with
+/// operation_canceled because its fiber was asked to stop, has taken no connection.
 class TcpListener final {
 public:
+    struct Accepted {
+        TcpStream stream;
+        SocketAddress peer;
+    };
+
     TcpListener() noexcept = default;
 
     /// Errors: address_in_use, permission_denied, address_not_available. Never suspends.
@@ -38,6 +51,8 @@ public:
     ///           that died while queued are skipped.
     /// Cost:     one accept4, two if it waited.
     [[nodiscard]] Result<TcpStream> accept(Deadline deadline) noexcept;
+    /// The same, and who has connected; cheaper than to ask the stream.
+    [[nodiscard]] Result<Accepted> accept_from(Deadline deadline) noexcept;
     /// A connection that is waiting already; resource_unavailable_try_again if there is none.
     [[nodiscard]] Result<TcpStream> try_accept() noexcept;
 
@@ -48,6 +63,11 @@ public:
     /// close(). Threads: any, while *this lives.
     void cancel() noexcept { source_.cancel(); }
 
+    /// For the streams that are accepted from now on; see TcpStream.
+    [[nodiscard]] Result<void> set_ttl(int hops) noexcept;
+    [[nodiscard]] Result<int> ttl() const noexcept;
+    /// An error that nobody has been told of (SO_ERROR); none if there is none.
+    [[nodiscard]] std::error_code take_error() noexcept;
     /// The address with the port that the kernel chose for port 0.
     [[nodiscard]] Result<SocketAddress> local_address() const noexcept;
     [[nodiscard]] bool is_open() const noexcept {

@@ -1,93 +1,71 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
-#include <span>
+#include <optional>
+#include <utility>
 
 #include "coir/base/deadline.hpp"
 #include "coir/base/result.hpp"
 #include "coir/net/address.hpp"
-#include "coir/runtime/io_source.hpp"
+#include "coir/net/split.hpp"
+#include "coir/net/stream_socket.hpp"
 
 namespace coir::net {
 
-enum class Shutdown { read, write, both };
+/// How the kernel finds out that a silent peer has gone: it asks after `idle`, and again each
+/// `interval`, and after `count` questions without a reply the connection has timed out. 1 s to 32,767
+/// s, and 1 to 127 questions.
+struct KeepAlive {
+    std::chrono::seconds idle{60};
+    std::chrono::seconds interval{10};
+    int count = 6;
 
-/// A connected TCP socket with blocking-style reads and writes.
-///
-/// Threads: one reading and one writing fiber at a time; cancel() from anywhere while it lives. The
-/// calls work on plain threads as well, where they block the thread.
-class TcpStream final {
+    friend bool operator==(const KeepAlive&, const KeepAlive&) = default;
+};
+
+/// A connected TCP socket. Reads, writes, close() and their contract: see StreamSocket.
+class TcpStream final : public StreamSocket {
 public:
     TcpStream() noexcept = default;
     /// Requires: a connected, non-blocking socket.
-    explicit TcpStream(UniqueFd socket) noexcept : source_(std::move(socket)) {}
-    TcpStream(TcpStream&&) noexcept = default;
-    TcpStream& operator=(TcpStream&&) noexcept = default;
+    explicit TcpStream(UniqueFd socket) noexcept
+        : StreamSocket(std::move(socket), ShortRead::means_empty) {}
 
     /// Suspends: until connected. Errors: timed_out, connection_refused, what connect() says.
     [[nodiscard]] static Result<TcpStream> connect(const SocketAddress& address,
                                                    Deadline deadline) noexcept;
 
-    /// Reads at least one byte, as many as have arrived, up to `into.size()`.
-    ///
-    /// Returns 0 when the peer has finished sending.
-    /// Suspends: until readable or `deadline`; not at all if bytes are waiting.
-    /// Errors:   timed_out (the stream stays usable), connection_reset, operation_canceled.
-    /// Threads:  one reading fiber at a time.
-    /// Requires: is_open(), and `into` is not empty.
-    /// Cost:     one recv, two if it waited without wait_readable(); no allocation.
-    [[nodiscard]] Result<std::size_t> read_some(std::span<std::byte> into,
-                                                Deadline deadline) noexcept;
-    /// Reads exactly `into.size()` bytes. Errors: as read_some(), and unexpected_eof.
-    [[nodiscard]] Result<void> read_exact(std::span<std::byte> into, Deadline deadline) noexcept;
-
-    /// Waits until read_some() has something to say, without holding a buffer for it.
-    /// Suspends: as read_some(). Errors: timed_out, operation_canceled.
-    [[nodiscard]] Result<void> wait_readable(Deadline deadline) noexcept;
-
-    /// Writes all of `from`. After an error an unknown part of it has been sent.
-    /// Suspends: while the socket's buffer is full. `deadline` is for the whole write.
-    /// Errors:   timed_out, broken_pipe, connection_reset, operation_canceled.
-    /// Cost:     one send, if the kernel takes it at once.
-    [[nodiscard]] Result<void> write_all(std::span<const std::byte> from,
-                                         Deadline deadline) noexcept;
-    /// Writes what the socket's buffer takes at once. Errors: as write_all(), and would-block.
-    [[nodiscard]] Result<std::size_t> try_write_some(std::span<const std::byte> from) noexcept;
-    /// Writes all pieces in order, up to 64 of them with one system call.
-    // Never inlined: its table would lie in the frame of every caller that waits for something else.
-    [[nodiscard, gnu::noinline]] Result<void> write_all(
-        std::span<const std::span<const std::byte>> pieces, Deadline deadline) noexcept;
-
-    [[nodiscard]] Result<void> shutdown(Shutdown how) noexcept;
-
-    /// Ends the connection in both directions and wakes both fibers with operation_canceled. The
-    /// descriptor's number is freed by the destructor, so that it cannot be reused under a fiber
-    /// that is still in a call. Threads: any, while *this lives.
-    void close() noexcept;
+    /// A reading and a writing half, for two fibers; reunite() makes one stream of them again.
+    /// Errors:   std::bad_alloc; the stream is whole then.
+    /// Requires: is_open().
+    /// Cost:     one allocation; no second descriptor.
+    [[nodiscard]] Halves<TcpStream> split() &&;
+    /// As close(), but the peer learns of it by a reset, which the destructor sends: it cannot take
+    /// what it got for all there was. Threads: any, while *this lives.
+    void abort() noexcept;
 
     [[nodiscard]] Result<void> set_no_delay(bool on) noexcept;
-    /// On close with unsent bytes: reset the connection at once.
-    [[nodiscard]] Result<void> set_reset_on_close() noexcept;
+    [[nodiscard]] Result<bool> no_delay() const noexcept;
+    /// Confirm what arrives at once, until the kernel changes its mind.
+    [[nodiscard]] Result<void> set_quick_ack(bool on) noexcept;
+    /// Nothing turns it off. Errors: invalid_argument for numbers out of range.
+    [[nodiscard]] Result<void> set_keep_alive(const std::optional<KeepAlive>& how) noexcept;
+    [[nodiscard]] Result<std::optional<KeepAlive>> keep_alive() const noexcept;
+    /// How many routers a packet may pass: IPv4's TTL or IPv6's hop limit, 1 to 255.
+    [[nodiscard]] Result<void> set_ttl(int hops) noexcept;
+    [[nodiscard]] Result<int> ttl() const noexcept;
+    /// In the destructor: reset the connection, and drop what has not been sent. Otherwise the kernel
+    /// goes on sending it. There is no lingering for a time: the kernel would block the thread for
+    /// it. To know that all has arrived, shut the writing side down and read to the end.
+    [[nodiscard]] Result<void> set_reset_on_close(bool on = true) noexcept;
+    [[nodiscard]] Result<bool> reset_on_close() const noexcept;
+
     /// What has been written and has not reached the peer's kernel. Errors: not_connected, also after
     /// a reset.
     [[nodiscard]] Result<std::size_t> unconfirmed_bytes() const noexcept;
     [[nodiscard]] Result<SocketAddress> local_address() const noexcept;
     [[nodiscard]] Result<SocketAddress> peer_address() const noexcept;
-
-    [[nodiscard]] bool is_open() const noexcept {
-        return source_.is_open() && !source_.is_canceled();
-    }
-    [[nodiscard]] int native_handle() const noexcept { return source_.fd(); }
-
-private:
-    /// close() shows as operation_canceled, not as what the kernel says of the socket then.
-    [[nodiscard]] std::error_code failure(std::error_code error) const noexcept;
-
-    IoSource source_;
-    // Whether a read may find something without waiting: the last one filled its buffer, or there
-    // was none yet. After a short one the kernel reports the next bytes as an edge. The reading
-    // fiber's own.
-    bool may_have_more_ = true;
 };
 
 }  // namespace coir::net
