@@ -43,6 +43,8 @@ public:
     friend bool operator==(const SocketAddress& a, const SocketAddress& b) noexcept;
 
 private:
+    friend class UdpSocket;  // has the kernel write into a whole batch of them
+
     sockaddr_storage storage_;
 };
 
