@@ -10,39 +10,17 @@ ConditionVariable::~ConditionVariable() {
     COIR_ASSERT(waiters_.empty());
 }
 
-void ConditionVariable::wait(std::unique_lock<Mutex>& lock) {
-    (void)wait_notified(lock, Deadline::never(), StopRequests::ignored);
+void ConditionVariable::enlist(WaitNode& node) noexcept {
+    const std::lock_guard list(lock_);
+    waiters_.push_back(node);
 }
 
-Result<void> ConditionVariable::wait_until(std::unique_lock<Mutex>& lock, Deadline deadline) {
-    return wait_notified(lock, deadline, StopRequests::obeyed);
-}
-
-Result<void> ConditionVariable::wait_notified(std::unique_lock<Mutex>& lock, Deadline deadline,
-                                              StopRequests stops) {
-    detail::OwnWait node;
-    {
+Result<void> ConditionVariable::await_notice(WaitNode& node, Deadline deadline,
+                                             StopRequests stops) noexcept {
+    return detail::await_wake(node, "a condition", deadline, stops, [&] {
         const std::lock_guard list(lock_);
-        waiters_.push_back(node);
-    }
-    lock.unlock();
-    Result<void> notified = node.own.park_for("a condition", deadline, stops);
-    if (!notified) {
-        bool is_linked;
-        {
-            const std::lock_guard list(lock_);
-            is_linked = node.is_linked;
-            if (is_linked) {
-                waiters_.remove(node);
-            }
-        }
-        if (!is_linked) {  // notified in this moment
-            (void)node.own.park(Deadline::never(), StopRequests::ignored);
-            notified = {};
-        }
-    }
-    lock.lock();
-    return notified;
+        return waiters_.remove_if_linked(node);
+    });
 }
 
 void ConditionVariable::notify_one() noexcept {
@@ -57,12 +35,12 @@ void ConditionVariable::notify_one() noexcept {
 }
 
 void ConditionVariable::notify_all() noexcept {
-    WaitNode* first;
+    detail::WakeChain woken;
     {
         const std::lock_guard list(lock_);
-        first = waiters_.take_all();
+        waiters_.take_all(woken);
     }
-    detail::unpark_all(first);
+    woken.wake();
 }
 
 }  // namespace coir

@@ -121,7 +121,7 @@ Result<void> Mutex::lock_slowly(const void* self, Deadline deadline, StopRequest
 }
 
 void Mutex::unlock() noexcept {
-    COIR_ASSERT(owner_.load(std::memory_order_relaxed) == detail::this_execution());
+    COIR_ASSERT(is_held());
     owner_.store(nullptr, std::memory_order_relaxed);
     std::uint32_t held = kLocked;
     if (!word_.compare_exchange_strong(held, 0, std::memory_order_release,

@@ -3,7 +3,9 @@
 #include <mutex>
 
 #include "coir/base/deadline.hpp"
+#include "coir/base/result.hpp"
 #include "coir/base/spin_lock.hpp"
+#include "coir/runtime/stop_requests.hpp"
 #include "coir/sync/mutex.hpp"
 #include "coir/sync/wait_list.hpp"
 
@@ -26,10 +28,14 @@ public:
     /// Suspends: until notified; wake-ups may be spurious. A plain thread blocks. Requests to stop are
     ///           ignored: give a deadline, or never() in that place, to have them obeyed.
     /// Requires: `lock` is held; it is held again after.
-    void wait(std::unique_lock<Mutex>& lock);
+    void wait(std::unique_lock<Mutex>& lock) {
+        (void)wait_notified(lock, Deadline::never(), StopRequests::ignored);
+    }
     /// Suspends: until notified, or `deadline`. Requires: `lock` is held; it is held again after.
     /// Errors:   timed_out, operation_canceled.
-    [[nodiscard]] Result<void> wait_until(std::unique_lock<Mutex>& lock, Deadline deadline);
+    [[nodiscard]] Result<void> wait_until(std::unique_lock<Mutex>& lock, Deadline deadline) {
+        return wait_notified(lock, deadline, StopRequests::obeyed);
+    }
 
     template <typename Predicate>
     void wait(std::unique_lock<Mutex>& lock, Predicate done) {
@@ -54,11 +60,61 @@ public:
     void notify_all() noexcept;
 
 private:
-    [[nodiscard]] Result<void> wait_notified(std::unique_lock<Mutex>& lock, Deadline deadline,
-                                             StopRequests stops);
+    friend class ConditionVariableAny;
+
+    template <typename Lock>
+    [[nodiscard]] Result<void> wait_notified(Lock& lock, Deadline deadline, StopRequests stops) {
+        detail::OwnWait node;
+        enlist(node);
+        lock.unlock();
+        const Result<void> notified = await_notice(node, deadline, stops);
+        lock.lock();
+        return notified;
+    }
+    void enlist(detail::WaitNode& node) noexcept;
+    [[nodiscard]] Result<void> await_notice(detail::WaitNode& node, Deadline deadline,
+                                            StopRequests stops) noexcept;
 
     detail::SpinLock lock_;
     detail::WaitList waiters_;  // under lock_
+};
+
+/// The same for whatever has lock() and unlock(): a std::shared_lock of a SharedMutex, a RecursiveMutex.
+class ConditionVariableAny final {
+public:
+    ConditionVariableAny() noexcept = default;
+    ConditionVariableAny(const ConditionVariableAny&) = delete;
+    ConditionVariableAny& operator=(const ConditionVariableAny&) = delete;
+
+    template <typename Lock>
+    void wait(Lock& lock) {
+        (void)condition_.wait_notified(lock, Deadline::never(), StopRequests::ignored);
+    }
+    template <typename Lock>
+    [[nodiscard]] Result<void> wait_until(Lock& lock, Deadline deadline) {
+        return condition_.wait_notified(lock, deadline, StopRequests::obeyed);
+    }
+    template <typename Lock, typename Predicate>
+    void wait(Lock& lock, Predicate done) {
+        while (!done()) {
+            wait(lock);
+        }
+    }
+    template <typename Lock, typename Predicate>
+    [[nodiscard]] Result<void> wait_until(Lock& lock, Deadline deadline, Predicate done) {
+        while (!done()) {
+            if (auto notified = wait_until(lock, deadline); !notified) {
+                return done() ? Result<void>() : notified;
+            }
+        }
+        return {};
+    }
+
+    void notify_one() noexcept { condition_.notify_one(); }
+    void notify_all() noexcept { condition_.notify_all(); }
+
+private:
+    ConditionVariable condition_;
 };
 
 }  // namespace coir

@@ -6,6 +6,8 @@
 
 #include "coir/base/deadline.hpp"
 #include "coir/base/result.hpp"
+#include "coir/runtime/parker.hpp"
+#include "coir/runtime/stop_requests.hpp"
 #include "coir/sync/wait_list.hpp"
 
 namespace coir {
@@ -48,6 +50,10 @@ public:
     }
     /// Requires: the caller holds it.
     void unlock() noexcept;
+    /// Whether the caller holds it.
+    [[nodiscard]] bool is_held() const noexcept {
+        return owner_.load(std::memory_order_relaxed) == detail::this_execution();
+    }
 
 private:
     [[nodiscard]] Result<void> lock(Deadline deadline, StopRequests stops);
@@ -63,5 +69,8 @@ private:
     std::atomic<const void*> owner_{nullptr};
     detail::WaitList waiters_;
 };
+
+/// Every Mutex can be locked with a deadline.
+using TimedMutex = Mutex;
 
 }  // namespace coir
