@@ -114,6 +114,12 @@ Result<std::size_t> select_among(std::span<SelectArm* const> arms, Deadline dead
         selection.deadline = deadline;
         Round round(arms, told);
         const Result<void> waited = round.wait(selection);
+        if (SelectArm* const completed = selection.completed.load(std::memory_order_acquire)) {
+            const auto index =
+                static_cast<std::size_t>(std::ranges::find(arms, completed) - arms.begin());
+            round.pass_on(index);
+            return index;
+        }
         if (!waited && waited.error() == std::errc::operation_canceled) {
             round.pass_on(arms.size());
             return waited.error();

@@ -13,6 +13,11 @@ WaitedWord::Value sum(WaitedWord::Value permits, std::size_t count) noexcept {
     return permits + count;
 }
 
+// For somebody who is not in the list.
+bool has(WaitedWord::State state, std::size_t count) noexcept {
+    return !state.has_waiters && state.value >= count;
+}
+
 }  // namespace
 
 bool Semaphore::try_acquire(std::size_t count) noexcept {
@@ -23,7 +28,7 @@ bool Semaphore::try_acquire(std::size_t count) noexcept {
     }
     // Perhaps it was only in use.
     WaitedWord::State state = word_.lock();
-    const bool can = !state.has_waiters && state.value >= count;
+    const bool can = has(state, count);
     state.value -= can ? count : 0;
     word_.unlock(state);
     return can;
@@ -45,7 +50,7 @@ Result<void> Semaphore::acquire(std::size_t count, Deadline deadline, StopReques
 
 bool Semaphore::take_or_enlist(detail::PermitWait& wait) noexcept {
     WaitedWord::State state = word_.lock();
-    const bool can = !state.has_waiters && state.value >= wait.permits;
+    const bool can = has(state, wait.permits);
     if (can) {
         state.value -= wait.permits;
     } else {
@@ -54,6 +59,17 @@ bool Semaphore::take_or_enlist(detail::PermitWait& wait) noexcept {
     }
     word_.unlock(state);
     return can;
+}
+
+bool Semaphore::enlist(detail::PermitWait& wait) noexcept {
+    WaitedWord::State state = word_.lock();
+    const bool can = has(state, wait.permits);
+    if (!can) {
+        waiters_.push_back(wait);
+        state.has_waiters = true;
+    }
+    word_.unlock(state);
+    return !can;
 }
 
 void Semaphore::release(std::size_t count) noexcept {

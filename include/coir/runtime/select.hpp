@@ -20,11 +20,17 @@ namespace coir {
 
 namespace detail {
 
+class SelectArm;
+
 /// One wait for several things, in the frame of select().
 struct Selection {
     Parker parker;
-    // Those who have taken a WaitNode of this out of its list, and are not done with it.
+    // Those who have completed an arm of this, and are not done with it.
     std::atomic<std::uint32_t> wakers{0};
+    // The arm that somebody else has completed, while all were enrolled; null until then. Only the first
+    // may be: who wants to do that sets this by compare-exchange, under the lock under which the arm is
+    // withdrawn, counts itself in `wakers`, and unparks.
+    std::atomic<SelectArm*> completed{nullptr};
     Deadline deadline = Deadline::never();
 };
 
@@ -37,7 +43,8 @@ public:
 
     /// Completes the arm if that is possible without waiting.
     [[nodiscard]] virtual bool try_now() = 0;
-    /// From now on tells the selection when to try again. True if that is now: nothing is enrolled then.
+    /// From now on tells the selection when to try again, or lets somebody else complete the arm. True if
+    /// it is to try again now: nothing is enrolled then.
     [[nodiscard]] virtual bool enroll(Selection& selection) = 0;
     /// Undoes enroll(). True if the selection had been told: the arm owes that to others, until it is
     /// completed or passes it on.

@@ -1,104 +1,68 @@
 #pragma once
 
 #include <cstddef>
-#include <mutex>
-#include <optional>
 #include <utility>
-#include <vector>
 
-#include "coir/base/assert.hpp"
 #include "coir/base/deadline.hpp"
-#include "coir/base/error.hpp"
 #include "coir/base/result.hpp"
-#include "coir/sync/condition_variable.hpp"
-#include "coir/sync/mutex.hpp"
+#include "coir/sync/channel_core.hpp"
+#include "coir/sync/channel_stores.hpp"
 
 namespace coir {
 
-/// A bounded queue between fibers: many senders, many receivers, first in, first out.
+/// A queue between fibers: many senders, many receivers, first in, first out, so many values at most.
 ///
-/// After close() nothing more goes in, and what is in can still be received.
-/// Threads: fibers of any runtime, and plain threads.
+/// With a capacity of 0 a rendezvous: each send waits until a receiver has taken the value.
+/// What receivers, close(), size() and loops do is said in detail::ChannelCore, which all channels share.
+/// It may be destroyed when nobody waits, also by who has received from a send(), or sent to a receive(),
+/// that has not returned.
+/// Threads:  fibers of any runtime, and plain threads.
+/// Requires: a T is moved without suspending, and without an exception: one would end the program.
+/// Cost:     a short lock for each value; no allocation after the constructor.
 template <typename T>
-class Channel final {
+class Channel final : public detail::ChannelCore<T, detail::RingStore<T>> {
 public:
-    /// Requires: capacity > 0.
-    explicit Channel(std::size_t capacity) : slots_(capacity) { COIR_CHECK(capacity > 0); }
+    explicit Channel(std::size_t capacity)
+        : detail::ChannelCore<T, detail::RingStore<T>>(capacity) {}
 
-    /// Suspends: while the channel is full. Errors: timed_out, operation_canceled, channel_closed;
-    /// `value` is as it was then.
+    /// Suspends: while the channel is full; if its capacity is 0, until the value is taken. What can be sent
+    ///           at once is, though the deadline has passed, or the fiber is to stop.
+    /// Errors:   timed_out, operation_canceled, channel_closed; `value` is as it was then.
     [[nodiscard]] Result<void> send(T&& value, Deadline deadline) {
-        return put(std::move(value), deadline);
+        return this->send_or_wait(value, deadline);
     }
     [[nodiscard]] Result<void> send(const T& value, Deadline deadline) {
-        return put(value, deadline);
+        T copy(value);
+        return this->send_or_wait(copy, deadline);
+    }
+    /// Never suspends.
+    /// Errors: resource_unavailable_try_again if it would have to wait, channel_closed; `value` is as it was.
+    [[nodiscard]] Result<void> try_send(T&& value) { return this->send_now(value); }
+    [[nodiscard]] Result<void> try_send(const T& value) {
+        T copy(value);
+        return this->send_now(copy);
     }
 
-    /// Suspends: while the channel is empty and open. Errors: timed_out, operation_canceled; channel_closed once it is
-    /// closed and empty.
-    [[nodiscard]] Result<T> receive(Deadline deadline) {
-        std::unique_lock lock(mutex_);
-        if (auto waited =
-                not_empty_.wait_until(lock, deadline, [this] { return closed_ || size_ != 0; });
-            !waited) {
-            return waited.error();
-        }
-        if (size_ == 0) {
-            return Errc::channel_closed;
-        }
-        Result<T> value(*std::move(slots_[first_]));
-        slots_[first_].reset();
-        first_ = (first_ + 1) % slots_.size();
-        --size_;
-        not_full_.notify_one();
-        return value;
+    [[nodiscard]] std::size_t capacity() const noexcept { return this->store().capacity(); }
+};
+
+/// A channel without a limit: who sends never waits.
+///
+/// It grows as long as more is sent than received, in chunks of 1 KiB, or of 8 values if that is more, until
+/// memory is gone: bound the senders by other means. Chunks that have been read are given back, but for one
+/// that is kept and one that is in use. All else is as with Channel; several may receive as well.
+/// Cost: a short lock for each value; an allocation for each chunk, outside the lock.
+template <typename T>
+class UnboundedChannel final : public detail::ChannelCore<T, detail::ChunkStore<T>> {
+public:
+    UnboundedChannel() noexcept = default;
+
+    /// Never suspends. Errors: channel_closed; `value` is as it was then. std::bad_alloc, thrown, likewise.
+    [[nodiscard]] Result<void> send(T&& value) { return this->send_now(value); }
+    [[nodiscard]] Result<void> send(const T& value) {
+        T copy(value);
+        return this->send_now(copy);
     }
-
-    /// Wakes everybody who waits.
-    void close() {
-        const std::lock_guard lock(mutex_);
-        closed_ = true;
-        not_empty_.notify_all();
-        not_full_.notify_all();
-    }
-
-    [[nodiscard]] std::size_t capacity() const noexcept { return slots_.size(); }
-
-private:
-    [[nodiscard]] bool is_full() const noexcept { return size_ == slots_.size(); }
-
-    // Notifies while it holds the mutex: as soon as it does not, the other side may have got what it
-    // waited for, and destroy the channel.
-    template <typename U>
-    [[nodiscard]] Result<void> put(U&& value, Deadline deadline) {
-        std::unique_lock lock(mutex_);
-        if (auto waited =
-                not_full_.wait_until(lock, deadline, [this] { return closed_ || !is_full(); });
-            !waited) {
-            return waited;
-        }
-        if (closed_) {
-            return Errc::channel_closed;
-        }
-        try {
-            slots_[(first_ + size_) % slots_.size()].emplace(std::forward<U>(value));
-        } catch (...) {
-            not_full_.notify_one();  // the room that this sender was woken for is another's
-            throw;
-        }
-        ++size_;
-        not_empty_.notify_one();
-        return {};
-    }
-
-    Mutex mutex_;
-    ConditionVariable not_empty_;
-    ConditionVariable not_full_;
-    // The values are slots_[first_ .. first_ + size_), wrapped around.
-    std::vector<std::optional<T>> slots_;
-    std::size_t first_ = 0;
-    std::size_t size_ = 0;
-    bool closed_ = false;
 };
 
 }  // namespace coir

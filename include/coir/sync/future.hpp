@@ -8,6 +8,7 @@
 #include <utility>
 #include <variant>
 
+#include "coir/base/assert.hpp"
 #include "coir/base/deadline.hpp"
 #include "coir/base/result.hpp"
 #include "coir/sync/event.hpp"
@@ -37,6 +38,7 @@ public:
         claim.state->ready_.set();
     }
     void set_exception(std::exception_ptr exception) {
+        COIR_CHECK(exception != nullptr);
         const Claim claim(*this);
         exception_ = std::move(exception);
         claim.state->ready_.set();
@@ -255,7 +257,9 @@ public:
              std::is_constructible_v<T, U&&>) void set_value(U&& value) {
         share_->set_value(std::forward<U>(value));
     }
-    void set_value(T value) requires std::is_reference_v<T> { share_->set_value(&value); }
+    template <typename U = T>
+    requires std::is_lvalue_reference_v<U>
+    void set_value(std::type_identity_t<U> value) { share_->set_value(&value); }
     /// Errors: std::future_error: promise_already_satisfied, no_state.
     void set_exception(std::exception_ptr exception) {
         share_->set_exception(std::move(exception));

@@ -72,6 +72,8 @@ private:
                                        StopRequests stops) noexcept;
     /// Takes the permits, or else puts the node into the list and returns false.
     [[nodiscard]] bool take_or_enlist(detail::PermitWait& wait) noexcept;
+    /// False if there are enough.
+    [[nodiscard]] bool enlist(detail::PermitWait& wait) noexcept;
     bool withdraw(detail::PermitWait& wait) noexcept;
     void serve(detail::WaitedWord::State& state, detail::WakeChain& woken) noexcept;
 
