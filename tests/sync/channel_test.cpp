@@ -1,6 +1,7 @@
 #include "coir/sync/channel.hpp"
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 
 #include <atomic>
 #include <memory>
@@ -11,6 +12,7 @@
 #include "coir/runtime/this_fiber.hpp"
 #include "support/joined_fiber.hpp"
 #include "support/patience.hpp"
+#include "sync/on_workers.hpp"
 
 namespace coir {
 namespace {
@@ -19,14 +21,7 @@ using namespace std::chrono_literals;
 using test::soon;
 using Clock = Deadline::Clock;
 
-class ChannelOnWorkers : public testing::TestWithParam<std::size_t> {
-protected:
-    template <typename F>
-    void run(F body) {
-        Runtime runtime({.workers = GetParam()});
-        runtime.run(std::move(body));
-    }
-};
+class ChannelOnWorkers : public test::OnWorkers {};
 
 INSTANTIATE_TEST_SUITE_P(Workers, ChannelOnWorkers, testing::Values(1, 2, 4));
 
@@ -228,6 +223,181 @@ TEST(Channel, ConnectsPlainThreadsWithFibers) {
     }
     EXPECT_EQ(answers.receive(soon()).error(), Errc::channel_closed);
     asker.join();
+}
+
+TEST(Channel, TryFunctionsNeverWait) {
+    Channel<int> channel(1);
+    EXPECT_EQ(channel.try_receive().error(), std::errc::resource_unavailable_try_again);
+    EXPECT_TRUE(channel.try_send(1));
+    EXPECT_EQ(channel.size(), 1U);
+    EXPECT_EQ(channel.try_send(2).error(), std::errc::resource_unavailable_try_again);
+    EXPECT_EQ(channel.try_receive().value(), 1);
+    EXPECT_EQ(channel.size(), 0U);
+    EXPECT_FALSE(channel.is_closed());
+    channel.close();
+    channel.close();
+    EXPECT_TRUE(channel.is_closed());
+    EXPECT_EQ(channel.try_receive().error(), Errc::channel_closed);
+    EXPECT_EQ(channel.try_send(3).error(), Errc::channel_closed);
+}
+
+TEST(Channel, ServesThoseWhoWaitInTheirOrder) {
+    Runtime runtime({.workers = 1});
+    Channel<int> channel(1);
+    ASSERT_TRUE(channel.try_send(0));
+    std::vector<test::JoinedFiber<Result<void>>> senders;
+    for (int i = 1; i != 4; ++i) {
+        senders.push_back(runtime.spawn([&channel, i] { return channel.send(i, soon()); }));
+        ASSERT_TRUE(test::wait_for_waiting(runtime, "a channel, to send", i));
+    }
+    EXPECT_EQ(channel.try_receive().value(), 0);
+    EXPECT_EQ(channel.try_send(9).error(), std::errc::resource_unavailable_try_again)
+        << "the room is that of who waited for it";
+    for (int i = 1; i != 4; ++i) {
+        EXPECT_EQ(channel.receive(soon()).value(), i);
+    }
+    for (auto& sender : senders) {
+        EXPECT_TRUE(sender.join());
+    }
+}
+
+TEST(Channel, ALoopReceivesUntilItIsClosedAndEmpty) {
+    Runtime runtime({.workers = 2});
+    Channel<std::unique_ptr<int>> channel(2);
+    auto summing = runtime.spawn([&] {
+        int sum = 0;
+        for (std::unique_ptr<int>& value : channel) {
+            sum += *value;
+        }
+        return sum;
+    });
+    for (int i = 1; i != 101; ++i) {
+        ASSERT_TRUE(channel.send(std::make_unique<int>(i), soon()));
+    }
+    channel.close();
+    EXPECT_EQ(summing.join(), 5050);
+}
+
+TEST(Channel, ALoopEndsWhenItsFiberIsAskedToStop) {
+    Runtime runtime({.workers = 1});
+    Channel<int> channel(2);
+    auto fiber = runtime.spawn([&] {
+        for (int value : channel) {
+            ADD_FAILURE() << value;
+        }
+        return this_fiber::stop_requested();
+    });
+    ASSERT_TRUE(test::wait_for_waiting(runtime, "a channel, to receive"));
+    fiber.request_stop();
+    EXPECT_TRUE(fiber.join());
+}
+
+TEST(Rendezvous, ASendEndsWhenTheValueHasBeenTaken) {
+    Runtime runtime({.workers = 1});
+    Channel<std::unique_ptr<int>> channel(0);
+    auto value = std::make_unique<int>(1);
+    EXPECT_EQ(channel.capacity(), 0U);
+    EXPECT_EQ(channel.try_send(std::move(value)).error(),
+              std::errc::resource_unavailable_try_again);
+    EXPECT_EQ(channel.send(std::move(value), Deadline::after(1ms)).error(), std::errc::timed_out);
+    ASSERT_NE(value, nullptr);
+    auto sender = runtime.spawn([&] { return channel.send(std::move(value), soon()); });
+    ASSERT_TRUE(test::wait_for_waiting(runtime, "a channel, to send"));
+    EXPECT_EQ(channel.size(), 0U);
+    EXPECT_EQ(*channel.try_receive().value(), 1);
+    EXPECT_TRUE(sender.join());
+    auto receiver = runtime.spawn([&] { return *channel.receive(soon()).value(); });
+    ASSERT_TRUE(test::wait_for_waiting(runtime, "a channel, to receive"));
+    EXPECT_TRUE(channel.try_send(std::make_unique<int>(2)));
+    EXPECT_EQ(receiver.join(), 2);
+}
+
+TEST(Rendezvous, CloseLeavesTheSenderItsValue) {
+    Runtime runtime({.workers = 1});
+    Channel<std::unique_ptr<int>> channel(0);
+    auto value = std::make_unique<int>(1);
+    auto sender = runtime.spawn([&] { return channel.send(std::move(value), soon()).error(); });
+    ASSERT_TRUE(test::wait_for_waiting(runtime, "a channel, to send"));
+    channel.close();
+    EXPECT_EQ(sender.join(), Errc::channel_closed);
+    EXPECT_NE(value, nullptr);
+    EXPECT_EQ(channel.receive(soon()).error(), Errc::channel_closed);
+}
+
+TEST(UnboundedChannel, TakesWhatIsSentWithoutAReceiverAndKeepsItsOrder) {
+    UnboundedChannel<int> channel;
+    int next = 0;
+    // Backlogs that grow and shrink across many chunks.
+    int sent = 0;
+    for (const int backlog : {10, 1000, 3, 20'000, 0, 7, 300}) {
+        for (; sent - next < backlog; ++sent) {
+            ASSERT_TRUE(channel.send(sent));
+        }
+        for (; sent - next > backlog; ++next) {
+            ASSERT_EQ(channel.try_receive().value(), next);
+        }
+        EXPECT_EQ(channel.size(), static_cast<std::size_t>(backlog));
+    }
+    channel.close();
+    EXPECT_EQ(channel.send(0).error(), Errc::channel_closed);
+    for (int value : channel) {
+        ASSERT_EQ(value, next++);
+    }
+    EXPECT_EQ(next, sent);
+}
+
+TEST(UnboundedChannel, DestroysWhatNobodyReceives) {
+    const auto counted = std::make_shared<int>(1);
+    {
+        UnboundedChannel<std::shared_ptr<int>> channel;
+        for (int i = 0; i != 1000; ++i) {
+            ASSERT_TRUE(channel.send(counted));
+        }
+        EXPECT_EQ(counted.use_count(), 1001);
+        (void)channel.try_receive();
+    }
+    EXPECT_EQ(counted.use_count(), 1);
+}
+
+TEST(UnboundedChannel, GivesItsMemoryBackWhenItHasBeenRead) {
+    struct Block {
+        char bytes[256];
+    };
+    UnboundedChannel<Block> channel;
+    const auto used = [] { return mallinfo2().uordblks; };
+    const std::size_t before = used();
+    for (int i = 0; i != 10'000; ++i) {
+        ASSERT_TRUE(channel.send(Block{}));
+    }
+    const std::size_t full = used();
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    GTEST_SKIP() << "the sanitizer's allocator does not tell what is in use";
+#endif
+    EXPECT_GT(full, before + 10'000 * sizeof(Block));
+    for (int i = 0; i != 10'000; ++i) {
+        ASSERT_TRUE(channel.try_receive());
+    }
+    EXPECT_LT(used(), before + 16 * 1024);
+}
+
+TEST(UnboundedChannel, TakesFromManyFibersAndPlainThreadsForOneReceiver) {
+    Runtime runtime({.workers = 2});
+    UnboundedChannel<int> channel;
+    const auto send_all = [&] {
+        for (int i = 0; i != 1000; ++i) {
+            ASSERT_TRUE(channel.send(1));
+        }
+    };
+    std::vector<test::JoinedFiber<void>> senders;
+    for (int i = 0; i != 4; ++i) {
+        senders.push_back(runtime.spawn(send_all));
+    }
+    std::thread thread(send_all);
+    for (int i = 0; i != 5000; ++i) {
+        ASSERT_EQ(channel.receive(soon()).value(), 1);
+    }
+    thread.join();
+    EXPECT_EQ(channel.size(), 0U);
 }
 
 }  // namespace
