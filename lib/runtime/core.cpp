@@ -24,10 +24,11 @@ std::uint64_t next_runtime_number() noexcept {
 
 }  // namespace
 
-RuntimeCore::RuntimeCore(const RuntimeOptions& options)
+RuntimeCore::RuntimeCore(const RuntimeOptions& options, StackGuards guards)
     : options_(options),
       number_(next_runtime_number()),
-      slabs_(options.stack_bytes),
+      guards_(guards),
+      slabs_(options.stack_bytes, options.guard_bytes, guards),
       idle_(options.workers),
       started_(static_cast<std::ptrdiff_t>(options.workers)),
       blocking_pool_({.most_threads = std::max<std::size_t>(options.blocking_threads, 1)}),
@@ -223,7 +224,7 @@ StackSlabs& RuntimeCore::slabs_of(std::size_t bytes) {
     const std::lock_guard lock(odd_slabs_mutex_);
     auto& slabs = odd_slabs_[bytes];
     if (slabs == nullptr) {
-        slabs = std::make_unique<StackSlabs>(bytes);
+        slabs = std::make_unique<StackSlabs>(bytes, options_.guard_bytes, guards_);
     }
     return *slabs;
 }

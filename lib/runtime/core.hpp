@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "coir/runtime/runtime.hpp"
@@ -23,7 +24,7 @@ namespace coir::detail {
 /// What a Runtime hides: its workers and what they share.
 class RuntimeCore final {
 public:
-    explicit RuntimeCore(const RuntimeOptions& options);
+    explicit RuntimeCore(const RuntimeOptions& options, StackGuards guards = StackGuards::lightest);
     ~RuntimeCore();
     RuntimeCore(const RuntimeCore&) = delete;
     RuntimeCore& operator=(const RuntimeCore&) = delete;
@@ -79,6 +80,7 @@ private:
 
     const RuntimeOptions options_;
     const std::uint64_t number_;
+    const StackGuards guards_;
     StackSlabs slabs_;
     std::mutex odd_slabs_mutex_;
     std::map<std::size_t, std::unique_ptr<StackSlabs>>

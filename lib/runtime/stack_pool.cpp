@@ -4,13 +4,15 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
+#include <new>
+#include <utility>
 
 #include "coir/base/syscall.hpp"
 
 namespace coir::detail {
-namespace {
 
-constexpr std::size_t kStacksPerSlab = 64;
+namespace {
 
 #ifndef MADV_GUARD_INSTALL
 constexpr int kMadvGuardInstall = 102;  // Linux 6.13; older headers do not name it
@@ -18,79 +20,153 @@ constexpr int kMadvGuardInstall = 102;  // Linux 6.13; older headers do not name
 constexpr int kMadvGuardInstall = MADV_GUARD_INSTALL;
 #endif
 
-bool install_guard(void* page, std::size_t bytes) noexcept {
-    if (::madvise(page, bytes, kMadvGuardInstall) == 0) {
-        return true;
-    }
-    return ::mprotect(page, bytes, PROT_NONE) == 0;
+constexpr std::uint64_t kAllFree = ~std::uint64_t{0};
+static_assert(StackSlabs::kStacksPerSlab == 64, "one bit each");
+
+std::size_t round_up(std::size_t bytes, std::size_t page_bytes) noexcept {
+    return (bytes + page_bytes - 1) / page_bytes * page_bytes;
+}
+
+/// An odd number of pages from one stack to the next: the pages in use, mostly the first below each
+/// top, would else all fall into a few sets of the processor's TLB.
+std::size_t fit_guard(std::size_t wanted, std::size_t usable, std::size_t page_bytes) noexcept {
+    const std::size_t guard = std::max(round_up(wanted, page_bytes), page_bytes);
+    return (usable + guard) / page_bytes % 2 == 0 ? guard + page_bytes : guard;
 }
 
 }  // namespace
 
-StackSlabs::StackSlabs(std::size_t usable_bytes)
+StackSlabs::StackSlabs(std::size_t usable_bytes, std::size_t guard_bytes, StackGuards guards)
     : page_bytes_(static_cast<std::size_t>(::sysconf(_SC_PAGESIZE))),
-      usable_bytes_(to_whole_pages(usable_bytes)) {}
+      usable_bytes_(to_whole_pages(usable_bytes)),
+      guard_bytes_(fit_guard(guard_bytes, usable_bytes_, page_bytes_)),
+      slab_bytes_(kStacksPerSlab * (guard_bytes_ + usable_bytes_)),
+      by_mprotect_(guards == StackGuards::mprotect) {}
 
 StackSlabs::~StackSlabs() {
-    for (const Slab& slab : slabs_) {
-        ::munmap(slab.base, slab.bytes);
+    for (const auto& slab : slabs_) {
+        ::munmap(slab->base, slab_bytes_);
     }
 }
 
 std::size_t StackSlabs::to_whole_pages(std::size_t bytes) const noexcept {
-    return (bytes + page_bytes_ - 1) / page_bytes_ * page_bytes_;
+    return round_up(bytes, page_bytes_);
+}
+
+bool StackSlabs::install_guard(void* place) noexcept {
+    if (!by_mprotect_) {
+        if (::madvise(place, guard_bytes_, kMadvGuardInstall) == 0) {
+            return true;
+        }
+        by_mprotect_ = syscall::last_error() == std::errc::invalid_argument;
+    }
+    return ::mprotect(place, guard_bytes_, PROT_NONE) == 0;
 }
 
 bool StackSlabs::add_slab(std::error_code& error) {
-    const std::size_t stack_bytes = page_bytes_ + usable_bytes_;
-    const std::size_t bytes = kStacksPerSlab * stack_bytes;
-    slabs_.reserve(slabs_.size() + 1);
-    free_.reserve((slabs_.size() + 1) * kStacksPerSlab);
-    void* const base = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+    slabs_.reserve(std::bit_ceil(slabs_.size() + 1));
+    auto slab = std::make_unique<StackSlab>();
+    void* const base = ::mmap(nullptr, slab_bytes_, PROT_READ | PROT_WRITE,
                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
     if (base == MAP_FAILED) {
         error = syscall::last_error();
         return false;
     }
     // Best effort: a kernel without huge pages says EINVAL.
-    (void)::madvise(base, bytes, MADV_NOHUGEPAGE);
-    auto* const first = static_cast<std::byte*>(base);
+    (void)::madvise(base, slab_bytes_, MADV_NOHUGEPAGE);
+    slab->base = static_cast<std::byte*>(base);
     for (std::size_t i = 0; i != kStacksPerSlab; ++i) {
-        if (!install_guard(first + i * stack_bytes, page_bytes_)) {
+        if (!install_guard(stack_of(*slab, i).bottom() - guard_bytes_)) {
             error = syscall::last_error();
-            ::munmap(base, bytes);
+            // All of it: what else the process does needs a few mappings too.
+            ::munmap(base, slab_bytes_);
             return false;
         }
     }
-    slabs_.push_back({first, bytes});
-    for (std::size_t i = kStacksPerSlab; i != 0; --i) {  // the lowest address comes out first
-        free_.push_back({first + i * stack_bytes, usable_bytes_});
-    }
+    slab->free = kAllFree;
+    slab->index = slabs_.size();
+    slabs_.push_back(std::move(slab));
+    link(*slabs_.back());
+    ++spare_slabs_;
     return true;
+}
+
+void StackSlabs::link(StackSlab& slab) noexcept {
+    slab.previous = nullptr;
+    slab.next = first_;
+    if (first_ != nullptr) {
+        first_->previous = &slab;
+    }
+    first_ = &slab;
+}
+
+void StackSlabs::unlink(StackSlab& slab) noexcept {
+    (slab.previous != nullptr ? slab.previous->next : first_) = slab.next;
+    if (slab.next != nullptr) {
+        slab.next->previous = slab.previous;
+    }
 }
 
 StackRegion StackSlabs::take(std::error_code& error) noexcept {
     const std::lock_guard lock(mutex_);
     try {
-        if (free_.empty() && !add_slab(error)) {
+        if (first_ == nullptr && !add_slab(error)) {
             return {};
         }
     } catch (const std::bad_alloc&) {
         error = std::make_error_code(std::errc::not_enough_memory);
         return {};
     }
-    const StackRegion region = free_.back();
-    free_.pop_back();
-    return region;
+    StackSlab& slab = *first_;
+    if (slab.free == kAllFree) {
+        --spare_slabs_;
+    }
+    const auto index = static_cast<std::size_t>(std::countr_zero(slab.free));
+    slab.free &= slab.free - 1;
+    if (slab.free == 0) {
+        unlink(slab);
+    }
+    return stack_of(slab, index);
+}
+
+void StackSlabs::put_back(const StackRegion& region) noexcept {
+    StackSlab& slab = *region.slab;
+    if (slab.free == 0) {
+        link(slab);
+    }
+    const auto offset = static_cast<std::size_t>(region.top - slab.base);
+    slab.free |= std::uint64_t{1} << (offset / (guard_bytes_ + usable_bytes_) - 1);
+    if (slab.free != kAllFree) {
+        return;
+    }
+    if (spare_slabs_ < kSpareSlabs) {
+        ++spare_slabs_;
+    } else {
+        unmap(slab);
+    }
+}
+
+void StackSlabs::unmap(StackSlab& slab) noexcept {
+    if (::munmap(slab.base, slab_bytes_) != 0) {
+        ++spare_slabs_;  // it lies in a larger area, and the kernel allows no further one
+        return;
+    }
+    unlink(slab);
+    const std::size_t index = slab.index;
+    std::swap(slabs_[index], slabs_.back());
+    slabs_[index]->index = index;
+    slabs_.pop_back();
 }
 
 void StackSlabs::give_back(const StackRegion* regions, std::size_t count) noexcept {
     for (std::size_t i = 0; i != count; ++i) {
-        // The guard page is outside this range and stays. A failure only keeps the memory.
-        (void)::madvise(regions[i].bottom(), regions[i].usable_bytes, MADV_DONTNEED);
+        // The guard is outside this range and stays. A failure only keeps the memory.
+        (void)::madvise(regions[i].bottom(), usable_bytes_, MADV_DONTNEED);
     }
     const std::lock_guard lock(mutex_);
-    free_.insert(free_.end(), regions, regions + count);  // reserved by add_slab()
+    for (std::size_t i = 0; i != count; ++i) {
+        put_back(regions[i]);
+    }
 }
 
 StackCache::~StackCache() {

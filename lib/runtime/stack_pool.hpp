@@ -2,32 +2,60 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <system_error>
 #include <vector>
 
 namespace coir::detail {
 
-/// Memory for one fiber: [guard page | usable]. `usable` bytes end at `top`; the stack grows down.
+/// One mapping of several stacks, each above its guard.
+struct StackSlab {
+    std::byte* base;
+    std::size_t index;   // in the list of all slabs
+    std::uint64_t free;  // one bit per stack, the lowest address first
+    // While a stack is free.
+    StackSlab* previous = nullptr;
+    StackSlab* next = nullptr;
+};
+
+/// Memory for one fiber: [guard | usable]. `usable` bytes end at `top`; the stack grows down.
 struct StackRegion {
     std::byte* top = nullptr;
     std::size_t usable_bytes = 0;
+    std::size_t guard_bytes = 0;
+    StackSlab* slab = nullptr;  // where it was cut
 
     [[nodiscard]] std::byte* bottom() const noexcept { return top - usable_bytes; }
     [[nodiscard]] explicit operator bool() const noexcept { return top != nullptr; }
+    /// Whether an access to `address` is one below the bottom, and caught.
+    [[nodiscard]] bool guards(std::uintptr_t address) const noexcept {
+        const auto end = reinterpret_cast<std::uintptr_t>(bottom());
+        return top != nullptr && address < end && address >= end - guard_bytes;
+    }
 };
+
+/// What stands below a stack: whatever is lightest on this kernel, or mprotect() in any case.
+enum class StackGuards { lightest, mprotect };
 
 /// Guarded stacks, cut from slabs of one size.
 ///
-/// The problem: a guard page by mprotect splits a mapping, two of the kernel's 65,530 allowed areas
-/// per stack; and a mapping per stack costs a system call and page faults per spawn. So stacks come
-/// from slabs of 64, are guarded with MADV_GUARD_INSTALL where the kernel has it (Linux 6.13: no
-/// areas), and are reused. Slabs live until the pool ends; the pages of a cold stack are given back.
+/// The problem: a guard by mprotect splits a mapping, two of the kernel's 65,530 allowed areas per
+/// stack; and a mapping per stack costs a system call and page faults per spawn. So stacks come from
+/// slabs of 64, are guarded with MADV_GUARD_INSTALL where the kernel has it (Linux 6.13: no areas),
+/// and are reused. The pages of a cold stack are given back, and so are slabs without any stack in
+/// use, page tables and all, except a few.
 ///
 /// Threads: any.
 class StackSlabs final {
 public:
-    explicit StackSlabs(std::size_t usable_bytes);
+    /// Slabs without any stack in use that are kept for the next burst.
+    static constexpr std::size_t kSpareSlabs = 32;
+    static constexpr std::size_t kStacksPerSlab = 64;
+
+    /// Both sizes are rounded up to whole pages, the guard to one at least.
+    explicit StackSlabs(std::size_t usable_bytes, std::size_t guard_bytes = 0,
+                        StackGuards guards = StackGuards::lightest);
     ~StackSlabs();
     StackSlabs(const StackSlabs&) = delete;
     StackSlabs& operator=(const StackSlabs&) = delete;
@@ -37,43 +65,47 @@ public:
     /// Takes `count` stacks back, which may still be warm, and gives their pages to the kernel.
     void give_back(const StackRegion* regions, std::size_t count) noexcept;
 
-    /// Calls `look` with every stack, used or not; none is added meanwhile.
+    /// Calls `look` with every stack, used or not; none is added or unmapped meanwhile.
     template <typename F>
     void for_each_stack(F look) {
         const std::lock_guard lock(mutex_);
-        for (const Slab& slab : slabs_) {
-            const std::size_t stack_bytes = page_bytes_ + usable_bytes_;
-            for (std::size_t end = stack_bytes; end <= slab.bytes; end += stack_bytes) {
-                look(StackRegion{slab.base + end, usable_bytes_});
+        for (const auto& slab : slabs_) {
+            for (std::size_t i = 0; i != kStacksPerSlab; ++i) {
+                look(stack_of(*slab, i));
             }
         }
     }
     /// Address space of all slabs.
     [[nodiscard]] std::size_t mapped_bytes() noexcept {
         const std::lock_guard lock(mutex_);
-        std::size_t bytes = 0;
-        for (const Slab& slab : slabs_) {
-            bytes += slab.bytes;
-        }
-        return bytes;
+        return slabs_.size() * slab_bytes_;
     }
 
     [[nodiscard]] std::size_t usable_bytes() const noexcept { return usable_bytes_; }
+    [[nodiscard]] std::size_t guard_bytes() const noexcept { return guard_bytes_; }
     [[nodiscard]] std::size_t to_whole_pages(std::size_t bytes) const noexcept;
 
 private:
-    struct Slab {
-        std::byte* base;
-        std::size_t bytes;
-    };
-
+    [[nodiscard]] StackRegion stack_of(StackSlab& slab, std::size_t i) const noexcept {
+        return {slab.base + (i + 1) * (guard_bytes_ + usable_bytes_), usable_bytes_, guard_bytes_,
+                &slab};
+    }
     [[nodiscard]] bool add_slab(std::error_code& error);
+    [[nodiscard]] bool install_guard(void* place) noexcept;
+    void link(StackSlab& slab) noexcept;
+    void unlink(StackSlab& slab) noexcept;
+    void put_back(const StackRegion& region) noexcept;
+    void unmap(StackSlab& slab) noexcept;
 
     const std::size_t page_bytes_;
     const std::size_t usable_bytes_;
+    const std::size_t guard_bytes_;
+    const std::size_t slab_bytes_;
+    bool by_mprotect_;  // wanted, or all that this kernel has
     std::mutex mutex_;
-    std::vector<Slab> slabs_;
-    std::vector<StackRegion> free_;
+    std::vector<std::unique_ptr<StackSlab>> slabs_;
+    StackSlab* first_ = nullptr;   // of those that have a free stack
+    std::size_t spare_slabs_ = 0;  // those without any stack in use
 };
 
 /// A worker's warm stacks in front of the slabs. Threads: its worker only.

@@ -26,6 +26,10 @@ struct RuntimeOptions {
     /// Stack of a fiber that does not ask for another, in bytes. Address space, not memory: only
     /// touched pages count. 128 KiB leaves room for printf and regular expressions.
     std::size_t stack_bytes = 128 * 1024;
+    /// Memory below each stack that may not be touched, in bytes; a page at least. A function whose frame
+    /// is larger can jump over it, into another stack, unless it was compiled with
+    /// -fstack-clash-protection. Address space only. 64 KiB is what that option expects on AArch64.
+    std::size_t guard_bytes = 64 * 1024;
     /// Stacks that a worker keeps warm for reuse; the pages of the others go back to the kernel.
     std::size_t warm_stacks_per_worker = 256;
     /// The most threads that run the calls of blocking(), files and names, at least 1. They start when
