@@ -34,6 +34,9 @@ RuntimeCore::RuntimeCore(const RuntimeOptions& options, StackGuards guards)
       blocking_pool_({.most_threads = std::max<std::size_t>(options.blocking_threads, 1)}),
       start_time_(std::chrono::steady_clock::now()),
       start_ticks_(run_ticks()) {
+    if (options.report_stack_overflow) {
+        overflow_reports_.emplace();
+    }
     workers_.reserve(options.workers);
     for (std::size_t i = 0; i != options.workers; ++i) {
         workers_.push_back(

@@ -16,6 +16,7 @@
 #include "runtime/blocking_pool.hpp"
 #include "runtime/idle_workers.hpp"
 #include "runtime/injection_queue.hpp"
+#include "runtime/stack_overflow.hpp"
 #include "runtime/stack_pool.hpp"
 #include "runtime/worker.hpp"
 
@@ -59,6 +60,9 @@ public:
     [[nodiscard]] BlockingPool& blocking_pool() noexcept { return blocking_pool_; }
     [[nodiscard]] IdleWorkers& idle() noexcept { return idle_; }
     /// Whether every resumption happens on another worker than the one before, as far as one is free.
+    [[nodiscard]] bool reports_stack_overflow() const noexcept {
+        return overflow_reports_.has_value();
+    }
     [[nodiscard]] bool forces_migration() const noexcept { return options_.force_migration; }
     void count_foreign_wake() noexcept { foreign_wakes_.fetch_add(1, std::memory_order_relaxed); }
     [[nodiscard]] std::uint64_t next_fiber_id() noexcept {
@@ -81,6 +85,7 @@ private:
     const RuntimeOptions options_;
     const std::uint64_t number_;
     const StackGuards guards_;
+    std::optional<OverflowReports> overflow_reports_;
     StackSlabs slabs_;
     std::mutex odd_slabs_mutex_;
     std::map<std::size_t, std::unique_ptr<StackSlabs>>

@@ -8,6 +8,7 @@
 
 #include "coir/base/opaque.hpp"
 #include "runtime/core.hpp"
+#include "runtime/stack_overflow.hpp"
 
 namespace coir::detail {
 namespace {
@@ -54,6 +55,7 @@ void Worker::run() noexcept {
     boost::fibers::context* const main = boost::fibers::context::active();
     announce_thread(equip(*main, main_control_).switch_state);
     boost::fibers::use_scheduling_algorithm<Installed>(*this);
+    const OverflowWatch overflow_watch(core_.reports_stack_overflow() ? this : nullptr);
     core_.await_all_workers();
     if (!abandoned_.load(std::memory_order_acquire)) {
         do {

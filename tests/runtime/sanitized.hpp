@@ -9,6 +9,12 @@ inline constexpr bool kThreadSanitizer = true;
 inline constexpr bool kThreadSanitizer = false;
 #endif
 
+#if defined(__SANITIZE_ADDRESS__)
+inline constexpr bool kAddressSanitizer = true;
+#else
+inline constexpr bool kAddressSanitizer = false;
+#endif
+
 /// The first of two sizes, the second under ThreadSanitizer.
 template <typename T>
 constexpr T unless_tsan(T usual, T with_tsan) noexcept {

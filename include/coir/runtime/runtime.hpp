@@ -30,6 +30,9 @@ struct RuntimeOptions {
     /// is larger can jump over it, into another stack, unless it was compiled with
     /// -fstack-clash-protection. Address space only. 64 KiB is what that option expects on AArch64.
     std::size_t guard_bytes = 64 * 1024;
+    /// A fiber that overflows its stack is named on stderr before it ends the program by SIGSEGV. Not for
+    /// programs that replace the handler of that signal; one that was there before gets all other faults.
+    bool report_stack_overflow = true;
     /// Stacks that a worker keeps warm for reuse; the pages of the others go back to the kernel.
     std::size_t warm_stacks_per_worker = 256;
     /// The most threads that run the calls of blocking(), files and names, at least 1. They start when
