@@ -1,5 +1,6 @@
 #include "coir/base/socket_calls.hpp"
 
+#include <poll.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,6 +24,11 @@ Result<std::size_t> counted(Call call) noexcept {
             return error;
         }
     }
+}
+
+bool polls_for(int fd, short events) noexcept {
+    pollfd entry{fd, events, 0};
+    return ::poll(&entry, 1, 0) > 0;
 }
 
 Result<void> checked(int outcome) noexcept {
@@ -66,6 +72,14 @@ private:
 };
 
 }  // namespace
+
+bool is_readable(int fd) noexcept {
+    return polls_for(fd, POLLIN | POLLRDHUP);
+}
+
+bool is_writable(int fd) noexcept {
+    return polls_for(fd, POLLOUT);
+}
 
 COIR_OPAQUE Result<std::size_t> receive_message(int fd, msghdr& message, int flags) noexcept {
     return counted([&] { return ::recvmsg(fd, &message, flags); });

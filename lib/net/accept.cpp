@@ -32,7 +32,7 @@ Result<UniqueFd> try_accept(const IoSource& source, sockaddr_storage& peer,
 Result<UniqueFd> accept(IoSource& source, sockaddr_storage& peer, socklen_t& length,
                         Deadline deadline) noexcept {
     for (;;) {
-        if (source.is_canceled()) {
+        if (source.must_give_up()) {
             return std::errc::operation_canceled;
         }
         auto socket = try_accept(source, peer, length);

@@ -11,7 +11,7 @@ namespace coir::net {
 template <typename Call>
 Result<std::size_t> DatagramSocket::when_readable(Deadline deadline, Call call) noexcept {
     for (;;) {
-        if (source_.is_canceled()) {
+        if (source_.must_give_up()) {
             return std::errc::operation_canceled;
         }
         Result<std::size_t> done = call();
@@ -30,7 +30,7 @@ Result<std::size_t> DatagramSocket::when_readable(Deadline deadline, Call call) 
 template <typename Call>
 Result<std::size_t> DatagramSocket::when_writable(Deadline deadline, Call call) noexcept {
     for (;;) {
-        if (source_.is_canceled()) {
+        if (source_.must_give_up()) {
             return std::errc::operation_canceled;
         }
         Result<std::size_t> done = call();

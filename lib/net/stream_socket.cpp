@@ -83,7 +83,8 @@ Result<std::size_t> StreamSocket::peek(std::span<std::byte> into, Deadline deadl
 
 Result<void> StreamSocket::wait_readable(Deadline deadline) noexcept {
     if (may_have_more_) {
-        return source_.is_canceled() ? Result<void>(std::errc::operation_canceled) : Result<void>();
+        return source_.must_give_up() ? Result<void>(std::errc::operation_canceled)
+                                      : Result<void>();
     }
     if (auto waited = source_.wait_readable(deadline); !waited) {
         return waited;
@@ -104,6 +105,9 @@ Result<std::size_t> StreamSocket::try_write_some(std::span<const std::byte> from
 }
 
 Result<void> StreamSocket::write_all(std::span<const std::byte> from, Deadline deadline) noexcept {
+    if (source_.must_give_up()) {
+        return std::errc::operation_canceled;
+    }
     while (!from.empty()) {
         const auto written = try_write_some(from);
         if (written) {
@@ -130,6 +134,9 @@ Result<void> StreamSocket::write_all(std::span<const std::byte> from, std::size_
 Result<std::size_t> StreamSocket::write_some(std::span<const std::byte> from,
                                              Deadline deadline) noexcept {
     COIR_ASSERT(!from.empty());
+    if (source_.must_give_up()) {
+        return std::errc::operation_canceled;
+    }
     for (;;) {
         const auto written = try_write_some(from);
         if (written || !syscall::would_block(written.error())) {
@@ -146,7 +153,7 @@ Result<void> StreamSocket::write_all(std::span<const std::span<const std::byte>>
     written = 0;
     std::size_t skip = 0;  // of the first piece
     while (!pieces.empty()) {
-        if (source_.is_canceled()) {
+        if (source_.must_give_up()) {
             return std::errc::operation_canceled;
         }
         std::array<iovec, kMaxPieces> vectors;
@@ -180,7 +187,7 @@ Result<void> StreamSocket::send_file(int file, std::uint64_t offset, std::size_t
     sent = 0;
     std::size_t turn = 0;
     while (sent != count) {
-        if (source_.is_canceled()) {
+        if (source_.must_give_up()) {
             return std::errc::operation_canceled;
         }
         const std::size_t size = std::min(count - sent, kFileTurnBytes - turn);

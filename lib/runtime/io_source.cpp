@@ -207,6 +207,10 @@ void IoSource::close() noexcept {
     end_waits(true);
 }
 
+bool IoSource::must_give_up() const noexcept {
+    return is_canceled() || detail::must_stop();
+}
+
 bool IoSource::is_canceled() const noexcept {
     const IoState* const state = state_.load(std::memory_order_acquire);
     return state != nullptr && state->canceled.load(std::memory_order_acquire);

@@ -46,10 +46,6 @@ std::size_t try_all(std::span<SelectArm* const> arms, std::size_t first) {
     return arms.size();
 }
 
-bool is_to_stop() noexcept {
-    return this_fiber::stop_requested() && this_task().obeys(StopRequests::obeyed);
-}
-
 /// Enrolls all arms, waits, and withdraws them. `told` says which arms owe something then.
 class Round final {
 public:
@@ -100,7 +96,7 @@ private:
 Result<std::size_t> select_among(std::span<SelectArm* const> arms, Deadline deadline) {
     constexpr std::size_t kMostArms = 64;
     COIR_CHECK(arms.size() <= kMostArms);
-    if (is_to_stop()) {
+    if (must_stop()) {
         return std::errc::operation_canceled;
     }
     const std::size_t first = this_task().selects++ % arms.size();

@@ -23,6 +23,15 @@ Task& this_task() noexcept {
     return worker != nullptr ? worker->running_fiber().task : thread_task();
 }
 
+bool must_stop() noexcept {
+    Worker* const worker = Worker::current();
+    if (worker == nullptr) {
+        return false;
+    }
+    const FiberControl& fiber = worker->running_fiber();
+    return fiber.stop.is_requested() && fiber.task.obeys(StopRequests::obeyed);
+}
+
 COIR_OPAQUE Task& thread_task() noexcept {
     static thread_local Task task;
     return task;

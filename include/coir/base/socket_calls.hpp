@@ -24,6 +24,10 @@ namespace coir::syscall {
 [[nodiscard]] Result<std::size_t> send_messages(int fd, std::span<mmsghdr> messages,
                                                 int flags) noexcept;
 
+/// Whether a read, or a write, would not block now: it may also fail or find the end.
+[[nodiscard]] bool is_readable(int fd) noexcept;
+[[nodiscard]] bool is_writable(int fd) noexcept;
+
 /// Bytes sent from `file` at `offset`; 0 at its end. Raises no SIGPIPE, at the price of two or
 /// three calls more: sendfile(2) has no flag for that.
 [[nodiscard]] Result<std::size_t> send_file(int socket, int file, std::uint64_t offset,

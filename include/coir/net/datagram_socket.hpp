@@ -10,6 +10,7 @@
 #include "coir/base/deadline.hpp"
 #include "coir/base/result.hpp"
 #include "coir/base/unique_fd.hpp"
+#include "coir/net/socket_access.hpp"
 #include "coir/runtime/io_source.hpp"
 
 namespace coir::net {
@@ -68,6 +69,8 @@ public:
     [[nodiscard]] int native_handle() const noexcept { return source_.fd(); }
 
 protected:
+    friend struct detail::SocketAccess;
+
     struct NativeAddress {
         sockaddr_storage storage;
         socklen_t size;

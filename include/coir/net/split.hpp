@@ -9,6 +9,7 @@
 #include "coir/base/assert.hpp"
 #include "coir/base/deadline.hpp"
 #include "coir/base/result.hpp"
+#include "coir/net/socket_access.hpp"
 #include "coir/net/stream_socket.hpp"
 
 namespace coir::net {
@@ -62,6 +63,7 @@ public:
     [[nodiscard]] const Stream& stream() const noexcept { return *stream_; }
 
 private:
+    friend struct detail::SocketAccess;
     friend Halves<Stream> detail::split<Stream>(Stream&& stream);
     template <typename T>
     friend T reunite(ReadHalf<T> reader, WriteHalf<T> writer);
@@ -127,6 +129,7 @@ public:
     [[nodiscard]] const Stream& stream() const noexcept { return *stream_; }
 
 private:
+    friend struct detail::SocketAccess;
     friend Halves<Stream> detail::split<Stream>(Stream&& stream);
     template <typename T>
     friend T reunite(ReadHalf<T> reader, WriteHalf<T> writer);

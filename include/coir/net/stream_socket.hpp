@@ -8,6 +8,7 @@
 #include "coir/base/deadline.hpp"
 #include "coir/base/result.hpp"
 #include "coir/base/unique_fd.hpp"
+#include "coir/net/socket_access.hpp"
 #include "coir/runtime/io_source.hpp"
 
 namespace coir::net {
@@ -111,6 +112,8 @@ public:
     [[nodiscard]] int native_handle() const noexcept { return source_.fd(); }
 
 protected:
+    friend struct detail::SocketAccess;
+
     enum class ShortRead {
         means_empty,   ///< The kernel gives all it has; the next bytes come with an edge.
         means_nothing  ///< It also ends a read where passed descriptors lie between the bytes.

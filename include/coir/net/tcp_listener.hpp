@@ -5,6 +5,7 @@
 #include "coir/base/deadline.hpp"
 #include "coir/base/result.hpp"
 #include "coir/net/address.hpp"
+#include "coir/net/socket_access.hpp"
 #include "coir/net/tcp_stream.hpp"
 #include "coir/runtime/io_source.hpp"
 
@@ -76,6 +77,8 @@ public:
     [[nodiscard]] int native_handle() const noexcept { return source_.fd(); }
 
 private:
+    friend struct detail::SocketAccess;
+
     explicit TcpListener(UniqueFd socket) noexcept : source_(std::move(socket)) {}
 
     IoSource source_;

@@ -5,6 +5,7 @@
 #include "coir/base/deadline.hpp"
 #include "coir/base/result.hpp"
 #include "coir/base/unique_fd.hpp"
+#include "coir/net/socket_access.hpp"
 #include "coir/net/socket_file.hpp"
 #include "coir/net/unix_address.hpp"
 #include "coir/net/unix_stream.hpp"
@@ -62,6 +63,8 @@ public:
     [[nodiscard]] int native_handle() const noexcept { return source_.fd(); }
 
 private:
+    friend struct detail::SocketAccess;
+
     UnixListener(UniqueFd socket, detail::SocketFile file) noexcept
         : source_(std::move(socket)), file_(std::move(file)) {}
 

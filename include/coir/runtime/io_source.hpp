@@ -51,6 +51,9 @@ public:
     /// what the kernel makes of the shutdown, if they ask is_canceled() after a failure.
     void close() noexcept;
     [[nodiscard]] bool is_canceled() const noexcept;
+    /// Whether a wait would end with operation_canceled: after cancel(), or because the calling fiber has
+    /// been asked to stop. For calls that may have something to do without waiting, again and again.
+    [[nodiscard]] bool must_give_up() const noexcept;
 
     [[nodiscard]] int fd() const noexcept { return fd_.get(); }
     [[nodiscard]] bool is_open() const noexcept { return static_cast<bool>(fd_); }
