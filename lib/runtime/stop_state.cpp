@@ -2,6 +2,7 @@
 
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #include "coir/runtime/scope.hpp"
 #include "runtime/fiber_control.hpp"
@@ -16,13 +17,16 @@ std::stop_token StopState::token() {
             return source_.get_token();
         }
     }
-    std::stop_source
-        fresh;  // allocates, which is not for a spin lock; only the fiber itself comes here
+    // Allocates, which is not for a spin lock; only the fiber itself comes here.
+    auto trigger = std::make_unique<StopTrigger>();
+    std::stop_source fresh = trigger->source;
     const std::lock_guard lock(lock_);
     source_ = fresh;
-    // A request that came in between may have found no source.
+    // A request that came in between may have found no trigger.
     if (is_requested()) {
         (void)fresh.request_stop();  // nobody has a callback yet
+    } else {
+        trigger_ = std::move(trigger);
     }
     return fresh.get_token();
 }
@@ -49,10 +53,12 @@ void StopState::remove_scope(ScopeState& scope) noexcept {
     }
 }
 
-StopState::Consequences StopState::take_effect(FiberControl*& next) noexcept {
-    Consequences consequences;
+Waiter* StopState::take_effect(FiberControl*& next, StopTrigger*& triggers) noexcept {
     const std::lock_guard lock(lock_);
-    consequences.source = source_;
+    if (trigger_ != nullptr) {
+        trigger_->next = triggers;
+        triggers = trigger_.release();
+    }
     for (ScopeState* scope = scopes_; scope != nullptr; scope = scope->next_of_owner_) {
         scope->claim_fibers(next);
     }
@@ -63,10 +69,10 @@ StopState::Consequences StopState::take_effect(FiberControl*& next) noexcept {
         // pairs with the compare-exchange in park(): if the waiter is not in there yet, the fiber will
         // look for a request when it is
         if (slot.compare_exchange_strong(held, kSlotEmpty, std::memory_order_seq_cst)) {
-            consequences.waiter = waiter_;
+            return waiter_;
         }
     }
-    return consequences;
+    return nullptr;
 }
 
 void StopState::await_unpinned() const noexcept {
@@ -77,16 +83,19 @@ void StopState::await_unpinned() const noexcept {
 
 void request_stop_of_all(FiberControl* claimed) noexcept {
     // One after the other, not one inside the other: scopes may be nested as deep as memory allows.
+    StopTrigger* triggers = nullptr;
     while (claimed != nullptr) {
         StopState& stop = claimed->stop;
         claimed = stop.next_to_stop;
-        const StopState::Consequences consequences = stop.take_effect(claimed);
-        if (consequences.waiter != nullptr) {
-            wake(*consequences.waiter, WakeReason::canceled);
+        if (Waiter* const waiter = stop.take_effect(claimed, triggers)) {
+            wake(*waiter, WakeReason::canceled);
         }
         stop.unpin();
-        // The callbacks are the user's: nobody waits for them but who asks.
-        (void)std::stop_source(consequences.source).request_stop();
+    }
+    // The callbacks are the user's: nobody waits for them but who asks, and no fiber that could end.
+    while (triggers != nullptr) {
+        const std::unique_ptr<StopTrigger> first(std::exchange(triggers, triggers->next));
+        (void)first->source.request_stop();
     }
 }
 

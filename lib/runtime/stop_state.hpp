@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <stop_token>
 
 #include "coir/base/spin_lock.hpp"
@@ -11,6 +12,12 @@ namespace coir::detail {
 class FiberControl;
 class ScopeState;
 struct Waiter;
+
+/// What triggers a fiber's stop_source; outlives the fiber.
+struct StopTrigger {
+    std::stop_source source;
+    StopTrigger* next = nullptr;
+};
 
 /// Whether a fiber has been asked to stop, and how to end the wait that it is in.
 ///
@@ -57,13 +64,10 @@ public:
     [[nodiscard]] bool claim() noexcept {
         return (word_.fetch_or(kRequested, std::memory_order_seq_cst) & kRequested) == 0;
     }
-    /// What is left to do when the fiber has been let go of.
-    struct Consequences {
-        Waiter* waiter = nullptr;  // to be woken
-        std::stop_source source{std::nostopstate};
-    };
-    /// Claims and pins the fibers of its scopes and adds them to `next`. Requires: claim().
-    [[nodiscard]] Consequences take_effect(FiberControl*& next) noexcept;
+    /// Returns the waiter that is to be woken, or null. Claims and pins the fibers of its scopes and adds them
+    /// to `next`, and to `triggers` what is to be triggered when all have been let go of.
+    /// Requires: claim().
+    [[nodiscard]] Waiter* take_effect(FiberControl*& next, StopTrigger*& triggers) noexcept;
 
     /// Keeps the fiber from ending. Requires: something else keeps it until this returns.
     void pin() noexcept { pins_.fetch_add(1, std::memory_order_relaxed); }
@@ -82,12 +86,14 @@ private:
     Waiter* waiter_ = nullptr;  // that is in the slot; valid while word_ names one
     std::atomic<std::uint32_t> pins_{0};
     SpinLock lock_;
-    std::stop_source source_{std::nostopstate};  // under lock_; made when somebody wants a token
-    ScopeState* scopes_ = nullptr;               // that the fiber has open; under lock_
+    // Under lock_: made when somebody wants a token; the trigger is there until somebody asks.
+    std::stop_source source_{std::nostopstate};
+    std::unique_ptr<StopTrigger> trigger_;
+    ScopeState* scopes_ = nullptr;  // that the fiber has open; under lock_
 };
 
 /// Ends the waits of a chain of fibers, by StopState::next_to_stop, and asks the fibers of their scopes
-/// to stop, and theirs. Callbacks of stop tokens run in this call.
+/// to stop, and theirs. Callbacks of stop tokens run in this call, last.
 /// Requires: all are claimed and pinned; they are unpinned then.
 void request_stop_of_all(FiberControl* claimed) noexcept;
 

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <array>
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -273,6 +274,40 @@ TEST(StopToken, IsTriggeredAndRunsItsCallbacks) {
         EXPECT_TRUE(fiber.join());
         EXPECT_TRUE(called);
     });
+}
+
+TEST(StopToken, ItsCallbacksHoldUpNoFiberThatEnds) {
+    // Fibers that were asked by the same call once had to wait in their end, and their workers with them, for
+    // the callbacks of those that came first.
+    Runtime runtime({.workers = 2});
+    constexpr std::size_t kFibers = 4;
+    std::array<std::stop_token, kFibers> tokens;
+    std::atomic<std::size_t> ready{0};
+    for (std::stop_token& token : tokens) {
+        runtime
+            .spawn([&] {
+                token = this_fiber::stop_token();
+                ++ready;
+                (void)this_fiber::sleep_for(1h);
+            })
+            .detach();
+    }
+    ASSERT_TRUE(test::holds_before(soon(), [&] { return ready == kFibers; }));
+    int in_time = 0;
+    const auto all_have_ended = [&] {
+        in_time +=
+            test::holds_before(Deadline::after(2s), [&] { return runtime.stats().alive() == 0; })
+                ? 1
+                : 0;
+    };
+    {
+        const std::stop_callback first(tokens[0], all_have_ended);
+        const std::stop_callback second(tokens[1], all_have_ended);
+        const std::stop_callback third(tokens[2], all_have_ended);
+        const std::stop_callback fourth(tokens[3], all_have_ended);
+        runtime.request_stop();
+    }
+    EXPECT_EQ(in_time, 4);
 }
 
 TEST(StopToken, TakenAfterTheRequestIsTriggered) {

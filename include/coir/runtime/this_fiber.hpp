@@ -37,7 +37,7 @@ std::error_code sleep_for(std::chrono::duration<Rep, Period> duration) noexcept 
 /// fiber.
 [[nodiscard]] bool stop_requested() noexcept;
 /// The same as a token, for std::stop_callback and for other libraries. A callback runs on the thread of
-/// whoever asks. Outside a fiber a token without a state.
+/// whoever asks, and does not suspend. Outside a fiber a token without a state.
 /// Cost: the first call of a fiber allocates.
 [[nodiscard]] std::stop_token stop_token();
 
