@@ -80,12 +80,15 @@ std::vector<FiberInfo> RuntimeCore::stop(Deadline deadline, std::chrono::nanosec
     }
     close();
     if (!await_fibers(deadline)) {
+        asks_all_.store(true, std::memory_order_seq_cst);  // pairs with launch_fiber()
         request_stop();
-        if (!await_fibers(Deadline::after(grace))) {
+        Deadline end = Deadline::after(grace);
+        while (!await_fibers(end)) {
             if (std::vector<FiberInfo> left = fibers(); !left.empty()) {
                 return left;
             }
-            (void)await_fibers(Deadline::never());  // the last one is on its way out
+            // The last one is on its way out, or has been replaced by one that this did not see.
+            end = Deadline::after(std::chrono::milliseconds(1));
         }
     }
     end_workers();

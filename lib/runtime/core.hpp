@@ -64,6 +64,10 @@ public:
         return overflow_reports_.has_value();
     }
     [[nodiscard]] bool forces_migration() const noexcept { return options_.force_migration; }
+    /// Whether what is spawned from now on is to stop: stop() has asked all that were there.
+    [[nodiscard]] bool asks_all_to_stop() const noexcept {
+        return asks_all_.load(std::memory_order_seq_cst);
+    }
     void count_foreign_wake() noexcept { foreign_wakes_.fetch_add(1, std::memory_order_relaxed); }
     [[nodiscard]] std::uint64_t next_fiber_id() noexcept {
         return last_id_.fetch_add(1, std::memory_order_relaxed) + 1;
@@ -101,6 +105,7 @@ private:
     std::atomic<std::uint64_t> discarded_{0};
     std::atomic<bool> closed_{false};    // no more spawns from outside
     std::atomic<bool> stopping_{false};  // finishing fibers tell stop()
+    std::atomic<bool> asks_all_{false};  // for good: new fibers begin with stop_requested()
     std::mutex finish_mutex_;
     std::condition_variable finish_changed_;  // a fiber has ended while stopping_
     // Calls that make a fiber ready from outside its worker. The fiber can end, and the last one with

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <thread>
 
 #include "runtime/stack_pool.hpp"
@@ -25,33 +26,27 @@ public:
         return *reinterpret_cast<FiberPlate*>(stack.top - kBytes);
     }
 
+    /// In one order with the visits: who has not been seen by one sees what was written before it.
     void put_up(FiberControl& fiber) noexcept {
-        fiber_ref().store(&fiber, std::memory_order_release);  // pairs with visit()
+        fiber_ref().store(&fiber, std::memory_order_seq_cst);  // pairs with visit()
     }
     /// Returns when nobody looks at the fiber any more.
     void take_down() noexcept {
-        lock();
+        const std::lock_guard guard(*this);
         fiber_ref().store(nullptr, std::memory_order_relaxed);
-        unlock();
     }
     /// Calls `look` with the fiber, if there is one. It cannot end meanwhile.
     template <typename F>
     void visit(F look) noexcept {
-        if (fiber_ref().load(std::memory_order_relaxed) == nullptr) {
+        if (fiber_ref().load(std::memory_order_seq_cst) == nullptr) {
             return;  // without a lock, which would make a page of an unused stack
         }
-        lock();
+        const std::lock_guard guard(*this);
         if (FiberControl* const fiber = fiber_ref().load(std::memory_order_acquire)) {
             look(*fiber);
         }
-        unlock();
     }
 
-private:
-    // Not atomic members: nobody constructs a plate, it is what the kernel's zeros mean.
-    [[nodiscard]] std::atomic_ref<FiberControl*> fiber_ref() noexcept {
-        return std::atomic_ref(fiber_);
-    }
     void lock() noexcept {
         const std::atomic_ref locked(locked_);
         while (locked.exchange(1, std::memory_order_acquire) != 0) {
@@ -60,6 +55,11 @@ private:
     }
     void unlock() noexcept { std::atomic_ref(locked_).store(0, std::memory_order_release); }
 
+private:
+    // Not atomic members: nobody constructs a plate, it is what the kernel's zeros mean.
+    [[nodiscard]] std::atomic_ref<FiberControl*> fiber_ref() noexcept {
+        return std::atomic_ref(fiber_);
+    }
     FiberControl* fiber_;
     std::uint32_t locked_;
 };

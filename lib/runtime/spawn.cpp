@@ -8,6 +8,7 @@
 #include "runtime/fiber_launch.hpp"
 #include "runtime/fiber_plate.hpp"
 #include "runtime/park.hpp"
+#include "runtime/task.hpp"
 
 namespace coir::detail {
 namespace {
@@ -100,6 +101,10 @@ void launch_fiber(PreparedFiber prepared, FiberEntry entry) noexcept {
     state.stack_bytes = control.stack.usable_bytes;
     boost::fibers::context* const context = make_context(control);
     FiberPlate::of(control.stack).put_up(control);
+    // pairs with stop(): either it finds the plate, or this sees that it has asked all
+    if (control.core->asks_all_to_stop() && this_task().shields == 0) {
+        (void)control.stop.claim();  // it has not begun: there is nothing to end
+    }
 
     Worker* const here = Worker::current();
     const bool is_here = here != nullptr && &here->core() == control.core;

@@ -144,6 +144,45 @@ TEST(RuntimeStop, CancelsWhatDoesNotEndByItsDeadline) {
     EXPECT_EQ(canceled, 100);
 }
 
+TEST(RuntimeStop, AlsoCancelsWhatIsSpawnedAfterItsDeadline) {
+    // Such a fiber was once asked by nobody, and reported as one that does not end.
+    Runtime runtime({.workers = 2});
+    std::atomic<bool> shielded_one_was_asked{true};
+    runtime
+        .spawn([&] {
+            while (!this_fiber::stop_requested()) {
+                this_fiber::yield();
+            }
+            spawn_detached({}, [] { (void)this_fiber::sleep_for(1h); });
+            const this_fiber::Shield shield;
+            spawn([&] { shielded_one_was_asked = this_fiber::stop_requested(); }).join();
+        })
+        .detach();
+    EXPECT_TRUE(runtime.stop(Deadline::after(1ms), test::kPatience).empty());
+    EXPECT_FALSE(shielded_one_was_asked);
+}
+
+/// Spawns itself again, now on a stack of this size, now of that: they lie in different slabs.
+void hop(std::atomic<bool>& enough, bool on_small_stack) {
+    if (!enough) {
+        const std::size_t stack_bytes = on_small_stack ? 64 * 1024 : 0;
+        spawn_detached({.name = "hopper", .stack_bytes = stack_bytes},
+                       [&enough, on_small_stack] { hop(enough, !on_small_stack); });
+    }
+}
+
+TEST(RuntimeStop, ReturnsThoughFibersReplaceThemselvesForEver) {
+    // It may see none of them, because each begins behind its back, and must not take that for the end.
+    for (int round = 0; round != 30; ++round) {
+        Runtime runtime({.workers = 2});
+        std::atomic<bool> enough{false};
+        runtime.spawn([&] { hop(enough, true); }).join();
+        EXPECT_FALSE(runtime.stop(Deadline::at(Deadline::Clock::now()), 0ms).empty());
+        enough = true;
+        EXPECT_TRUE(runtime.stop(soon(), test::kPatience).empty());
+    }
+}
+
 TEST(RuntimeStop, NamesTheFibersThatDoNotEndAndCanBeCalledAgain) {
     Runtime runtime({.workers = 2});
     Parker parker;

@@ -107,8 +107,8 @@ public:
     /// left behind at their deadline.
     /// Threads: a plain thread; not a fiber of this runtime.
     void stop();
-    /// The same with limits: at `deadline` the fibers that are left are asked to stop, and `grace` after
-    /// that this returns the ones that have not ended: the runtime goes on with them then, and stop() can
+    /// The same with limits: at `deadline` the fibers that are left are asked to stop, and so is what they
+    /// spawn from then on without a Shield; `grace` after that this returns the ones that have not ended: the runtime goes on with them then, and stop() can
     /// be called again. Nobody is left over when it returns an empty list: the workers have ended.
     /// Threads: as stop().
     [[nodiscard]] std::vector<FiberInfo> stop(Deadline deadline, std::chrono::nanoseconds grace);
