@@ -114,8 +114,7 @@ Result<IoSource::Slot*> IoSource::prepare_wait(int direction, Deadline deadline)
     if (moved) {
         detail::Worker::count(worker->migrations);
     }
-    state->deadlines[direction].set(
-        fiber.task.earlier(deadline, StopRequests::obeyed).time_point());
+    state->deadlines[direction].set(deadline.time_point());
     return &state->slots[direction];
 }
 
@@ -124,6 +123,7 @@ Result<void> IoSource::wait(int direction, Deadline deadline) noexcept {
     if (worker == nullptr) {
         return wait_on_thread(direction, deadline);
     }
+    deadline = worker->running_fiber().task.earlier(deadline, StopRequests::obeyed);
     COIR_TRY(Slot* const slot, prepare_wait(direction, deadline));
     if (slot == nullptr) {
         return {};

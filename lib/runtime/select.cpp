@@ -149,11 +149,13 @@ bool SlotArm::enroll(std::atomic<std::uintptr_t>& slot, Selection& selection) no
 
 bool SlotArm::withdraw() noexcept {
     SelectWaiter& waiter = waiter_in(waiter_);
-    auto held = reinterpret_cast<std::uintptr_t>(static_cast<Waiter*>(&waiter));
-    if (slot_->compare_exchange_strong(held, kSlotEmpty, std::memory_order_acq_rel)) {
-        return false;
-    }
+    const auto address = reinterpret_cast<std::uintptr_t>(static_cast<Waiter*>(&waiter));
     while (!waiter.is_told.load(std::memory_order_acquire)) {  // pairs with tell()
+        auto held = address;
+        if (slot_->compare_exchange_strong(held, kSlotEmpty, std::memory_order_acq_rel)) {
+            return false;
+        }
+        // Whoever has taken it out will tell, or put it back: see DeadlineWheel::expire().
         std::this_thread::yield();
     }
     return true;

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <cstdint>
 #include <thread>
 #include <vector>
 
@@ -117,6 +119,41 @@ TEST(Select, TellsOfACanceledSource) {
         EXPECT_EQ(seen, std::errc::operation_canceled);
         canceler.join();
     });
+}
+
+TEST(Select, IsNotToldByTheTimerOfAnEarlierWait) {
+    // The timer of a wait that has ended early stays where it is. At the end of a task-wide deadline it once
+    // told the select that there was something to read.
+    Runtime runtime({.workers = 1});
+    runtime.run([] {
+        IoSource source(test::make_eventfd());
+        const Deadline end = Deadline::after(5ms);
+        test::signal(source.fd());
+        ASSERT_TRUE(source.wait_readable(end));
+        (void)test::take_signals(source.fd());
+        auto signaller = spawn([&] { test::signal(source.fd()); });
+        ASSERT_TRUE(source.wait_readable(end));
+        (void)test::take_signals(source.fd());
+        signaller.join();
+        const this_fiber::DeadlineScope limit(end);
+        EXPECT_EQ(select(on_readable(source)).error(), std::errc::timed_out);
+    });
+}
+
+TEST(Select, ToleratesThatATimerTakesItOutOfASlotByMistake) {
+    // The timer puts it back. withdraw() once saw it gone, and waited to be told for good.
+    detail::Selection selection;
+    detail::SlotArm arm;
+    std::atomic<std::uintptr_t> slot{0};
+    ASSERT_FALSE(arm.enroll(slot, selection));
+    const std::uintptr_t taken = slot.exchange(0);
+    std::thread timer([&] {
+        std::this_thread::sleep_for(2ms);
+        slot = taken;
+    });
+    EXPECT_FALSE(arm.withdraw());
+    EXPECT_EQ(slot, 0U);
+    timer.join();
 }
 
 TEST(Select, BeginsWithAnotherArmEachTimeSoThatNoneStarves) {
