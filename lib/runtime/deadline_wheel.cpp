@@ -17,14 +17,20 @@ std::uintptr_t put_back(std::atomic<std::uintptr_t>& slot, Waiter& waiter) noexc
         fiber->stop.pin();  // as soon as the waiter is back, others may wake it
     }
     std::uintptr_t found = kSlotEmpty;
-    if (slot.compare_exchange_strong(found, address, std::memory_order_seq_cst)) {
+    while (slot.compare_exchange_strong(found, address, std::memory_order_seq_cst)) {
         // pairs with StopState::take_effect(), which may have found the slot empty
         std::uintptr_t held = address;
-        if (fiber != nullptr && fiber->stop.must_leave(slot) &&
-            slot.compare_exchange_strong(held, kSlotEmpty, std::memory_order_seq_cst)) {
-            found = kSlotClosed;
+        if (fiber == nullptr || !fiber->stop.must_leave(slot) ||
+            !slot.compare_exchange_strong(held, kSlotEmpty, std::memory_order_seq_cst)) {
+            break;
         }
-    } else if (found == kSlotReady) {
+        // Asked once more, now that the fiber cannot go on: it may be in its next wait, behind a Shield.
+        if (fiber->stop.must_leave(slot)) {
+            found = kSlotClosed;
+            break;
+        }
+    }
+    if (found == kSlotReady) {
         slot.compare_exchange_strong(found, kSlotEmpty, std::memory_order_acq_rel);
     }
     if (fiber != nullptr) {
