@@ -27,6 +27,7 @@ WakeReason park(Worker& worker, std::atomic<std::uintptr_t>& slot, const Wait& w
     if (obeys && !fiber.stop.begin_wait(slot, waiter)) {
         return WakeReason::canceled;
     }
+    worker.begin_wait(fiber, wait);  // before anybody can wake it, which takes that back
     auto& parking = fiber.parking_guard();
     parking.lock();
     const auto address = reinterpret_cast<std::uintptr_t>(&waiter);
@@ -38,6 +39,7 @@ WakeReason park(Worker& worker, std::atomic<std::uintptr_t>& slot, const Wait& w
         if (obeys) {
             fiber.stop.end_wait(slot);
         }
+        worker.abandon_wait(fiber);
         return consume(slot);
     }
     held = address;
@@ -46,9 +48,9 @@ WakeReason park(Worker& worker, std::atomic<std::uintptr_t>& slot, const Wait& w
         slot.compare_exchange_strong(held, kSlotEmpty, std::memory_order_seq_cst)) {
         parking.unlock();
         fiber.stop.end_wait(slot);
+        worker.abandon_wait(fiber);
         return WakeReason::canceled;
     }
-    worker.begin_wait(fiber, wait);
     before_leaving();
     fiber.about_to_park();
     fiber.context()->suspend(parking);

@@ -67,6 +67,11 @@ public:
         fiber.waits_for.store(wait.what, std::memory_order_relaxed);
         count(waits);
     }
+    /// It does not wait after all.
+    void abandon_wait(FiberControl& fiber) noexcept {
+        fiber.waits_for.store(nullptr, std::memory_order_relaxed);
+        count(wakes);
+    }
 
     // Counters with one writer, this worker.
     std::atomic<std::uint64_t> waits{0};
