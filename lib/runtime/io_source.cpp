@@ -95,9 +95,7 @@ Result<IoSource::Slot*> IoSource::prepare_wait(int direction, Deadline deadline)
     if (worker == nullptr) {
         return Errc::not_a_fiber;
     }
-    const detail::FiberControl& fiber = worker->running_fiber();
-    if (state->canceled.load(std::memory_order_acquire) ||
-        (fiber.stop.is_requested() && fiber.task.obeys(StopRequests::obeyed))) {
+    if (state->canceled.load(std::memory_order_acquire)) {
         return std::errc::operation_canceled;
     }
     const auto end = state->take_end(static_cast<IoState::Direction>(direction));
@@ -123,7 +121,11 @@ Result<void> IoSource::wait(int direction, Deadline deadline) noexcept {
     if (worker == nullptr) {
         return wait_on_thread(direction, deadline);
     }
-    deadline = worker->running_fiber().task.earlier(deadline, StopRequests::obeyed);
+    const detail::FiberControl& fiber = worker->running_fiber();
+    if (fiber.stop.is_requested() && fiber.task.obeys(StopRequests::obeyed)) {
+        return std::errc::operation_canceled;  // also if there is something to read
+    }
+    deadline = fiber.task.earlier(deadline, StopRequests::obeyed);
     COIR_TRY(Slot* const slot, prepare_wait(direction, deadline));
     if (slot == nullptr) {
         return {};

@@ -140,6 +140,41 @@ TEST(Select, IsNotToldByTheTimerOfAnEarlierWait) {
     });
 }
 
+/// Asks the selecting fiber to stop, just when it finds nothing that is ready.
+class StoppingArm final : public detail::SelectArm {
+public:
+    explicit StoppingArm(FiberHandle<void>& fiber) : fiber_(fiber) {}
+
+    bool try_now() override {
+        fiber_.request_stop();
+        return false;
+    }
+    bool enroll(detail::Selection&) override { return false; }
+    bool withdraw() noexcept override { return false; }
+    void pass_on() noexcept override {}
+    void finish() override {}
+
+private:
+    FiberHandle<void>& fiber_;
+};
+
+TEST(Select, CompletesNoArmIfTheFiberIsAskedToStopBeforeItWaits) {
+    // The arm of a descriptor was once completed with operation_canceled, as if the descriptor had been.
+    Runtime runtime({.workers = 1});
+    runtime.run([] {
+        IoSource source(test::make_eventfd());
+        FiberHandle<void> selecting;
+        selecting = spawn([&] {
+            int calls = 0;
+            EXPECT_EQ(
+                select(StoppingArm(selecting), on_readable(source, [&](auto) { ++calls; })).error(),
+                std::errc::operation_canceled);
+            EXPECT_EQ(calls, 0);
+        });
+        (void)selecting.wait(soon());
+    });
+}
+
 TEST(Select, ToleratesThatATimerTakesItOutOfASlotByMistake) {
     // The timer puts it back. withdraw() once saw it gone, and waited to be told for good.
     detail::Selection selection;
