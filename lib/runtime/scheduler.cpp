@@ -345,6 +345,7 @@ bool Scheduler::find_surplus() noexcept {
 }
 
 void Scheduler::suspend_until(const Clock::time_point& until) noexcept {
+    ready_.trim();
     if (alone_) {
         State awake = State::running;
         idle_.enter_sleep(worker_.index());

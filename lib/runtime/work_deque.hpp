@@ -7,6 +7,8 @@
 #include <memory>
 #include <vector>
 
+#include "runtime/zero_pages.hpp"
+
 namespace coir::detail {
 
 /// A queue of ready fibers: its owner pushes at the tail, everybody takes the oldest from the head.
@@ -16,7 +18,8 @@ namespace coir::detail {
 ///
 /// Threads: push() by the owner only; pop() and steal() by anyone.
 /// Cost:    push has no locked instruction, pop and steal have one. It grows by doubling; outgrown
-///          buffers are kept until the end, since a thief may still be reading one.
+///          buffers are kept until the end, since a thief may still be reading one, but trim() gives
+///          the memory behind all of them away.
 template <typename T>
 class WorkDeque final {
 public:
@@ -65,14 +68,39 @@ public:
     }
     [[nodiscard]] bool empty() const noexcept { return size() == 0; }
 
+    /// Gives the memory of large buffers to the kernel, if nothing is in the queue and they have been
+    /// used since the last time. Threads: the owner.
+    void trim() noexcept {
+        const std::uint64_t tail = tail_.load(std::memory_order_relaxed);
+        // pairs with the compare-exchange in take(): who took an item has read its slot before.
+        // Who is still at it fails there, whatever it read: head has moved on.
+        if (tail - trimmed_at_ < kTrimmedSlots || head_.load(std::memory_order_acquire) != tail) {
+            return;
+        }
+        trimmed_at_ = tail;
+        for (const auto& ring : rings_) {
+            if (ring->mask >= kTrimmedSlots) {
+                ring->memory.discard();
+            }
+        }
+    }
+
 private:
+    // 32 KiB: less is not worth a system call.
+    static constexpr std::size_t kTrimmedSlots = 4096;
+
     struct Ring {
         explicit Ring(std::size_t capacity)
-            : mask(capacity - 1), slots(std::make_unique<std::atomic<T*>[]>(capacity)) {}
+            : mask(capacity - 1),
+              memory(capacity * sizeof(std::atomic<T*>)),
+              slots(static_cast<std::atomic<T*>*>(memory.data())) {
+            std::uninitialized_value_construct_n(slots, capacity);
+        }
         std::atomic<T*>& slot(std::uint64_t index) noexcept { return slots[index & mask]; }
 
         std::size_t mask;
-        std::unique_ptr<std::atomic<T*>[]> slots;
+        ZeroPages memory;
+        std::atomic<T*>* slots;  // nothing to destroy
     };
 
     Ring* install(std::size_t capacity) {
@@ -122,6 +150,7 @@ private:
     alignas(64) std::atomic<std::uint64_t> tail_{0};
     std::atomic<Ring*> ring_{nullptr};
     std::vector<std::unique_ptr<Ring>> rings_;
+    std::uint64_t trimmed_at_ = 0;  // what tail_ was
 };
 
 }  // namespace coir::detail

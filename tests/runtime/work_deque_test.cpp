@@ -101,6 +101,27 @@ TEST(WorkDeque, GrowsAndKeepsTheOrderWhereverItsHeadIs) {
     }
 }
 
+TEST(WorkDeque, WorksOnAfterATrimWhereverItsHeadIs) {
+    constexpr int kItems = 50'000;
+    WorkDeque<Item> deque(2);
+    auto items = make_items(kItems);
+    for (int round = 0; round != 3; ++round) {
+        for (int i = 0; i != kItems - round; ++i) {
+            deque.push(&items[static_cast<std::size_t>(i)]);
+            if (i == kItems / 2) {
+                deque.trim();  // not empty: nothing is lost
+            }
+        }
+        for (int i = 0; i != kItems - round; ++i) {
+            Item* const item = deque.pop();
+            ASSERT_NE(item, nullptr);
+            ASSERT_EQ(item->number, i);
+        }
+        EXPECT_EQ(deque.pop(), nullptr);
+        deque.trim();
+    }
+}
+
 struct Crowd {
     int thieves;
     std::size_t capacity;
@@ -150,6 +171,12 @@ TEST_P(WorkDequeUnderThieves, NothingIsLostAndNothingIsTakenTwice) {
                 take(item);
             }
         }
+        if (next % 1000 < 10) {  // drains it, now and then after it has grown
+            while (Item* const item = deque.pop()) {
+                take(item);
+            }
+        }
+        deque.trim();
     }
     while (Item* const item = deque.pop()) {
         take(item);
