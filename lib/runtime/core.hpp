@@ -59,10 +59,10 @@ public:
     [[nodiscard]] InjectionQueue& injected() noexcept { return injected_; }
     [[nodiscard]] BlockingPool& blocking_pool() noexcept { return blocking_pool_; }
     [[nodiscard]] IdleWorkers& idle() noexcept { return idle_; }
-    /// Whether every resumption happens on another worker than the one before, as far as one is free.
     [[nodiscard]] bool reports_stack_overflow() const noexcept {
         return overflow_reports_.has_value();
     }
+    /// Whether every resumption happens on another worker than the one before, as far as one is free.
     [[nodiscard]] bool forces_migration() const noexcept { return options_.force_migration; }
     /// Whether what is spawned from now on is to stop: stop() has asked all that were there.
     [[nodiscard]] bool asks_all_to_stop() const noexcept {

@@ -1,5 +1,6 @@
 #include "runtime/stack_overflow.hpp"
 
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -10,8 +11,10 @@
 #include <cstdint>
 #include <cstring>
 #include <mutex>
+#include <span>
 #include <string_view>
 
+#include "coir/base/syscall.hpp"
 #include "runtime/worker.hpp"
 
 namespace coir::detail {
@@ -23,7 +26,8 @@ constexpr bool kSanitized = true;
 constexpr bool kSanitized = false;
 #endif
 
-/// Handlers that were there before run on it too, and may be greedy.
+/// Handlers that were there before run on it too, and may be greedy. Above what the kernel puts there:
+/// with AVX-512 or AMX that alone is more than MINSIGSTKSZ.
 constexpr std::size_t kAlternateStackBytes = 64 * 1024;
 
 /// A page below the stack pointer at most: compilers that probe a large frame do so page by page.
@@ -56,12 +60,12 @@ public:
     /// With a newline, for which add() has left room.
     void write_to_stderr() noexcept {
         text_[size_++] = '\n';
-        for (std::size_t done = 0; done != size_;) {
-            const ssize_t count = ::write(STDERR_FILENO, text_ + done, size_ - done);
-            if (count <= 0) {
+        for (auto rest = std::as_bytes(std::span(text_, size_)); !rest.empty();) {
+            const Result<std::size_t> written = syscall::write(STDERR_FILENO, rest);
+            if (!written || *written == 0) {
                 return;
             }
-            done += static_cast<std::size_t>(count);
+            rest = rest.subspan(*written);
         }
     }
 
@@ -121,11 +125,22 @@ void report(const FiberControl& fiber, std::uintptr_t address,
     line.write_to_stderr();
 }
 
-/// What would have happened without a handler.
-void die(int signal, const siginfo_t& fault) noexcept {
+void set_default(int signal) noexcept {
     struct sigaction by_default {};
     by_default.sa_handler = SIG_DFL;
     ::sigaction(signal, &by_default, nullptr);
+}
+
+void unblock(int signal) noexcept {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, signal);
+    ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+}
+
+/// What would have happened without a handler.
+void die(int signal, const siginfo_t& fault) noexcept {
+    set_default(signal);
     if (fault.si_code <= 0) {
         ::raise(signal);  // it does not happen again by itself, as a fault does
     }
@@ -141,11 +156,20 @@ void hand_over(int signal, siginfo_t* fault, void* context) noexcept {
         die(signal, *fault);
         return;
     }
-    ::pthread_sigmask(SIG_BLOCK, &before.sa_mask, nullptr);  // until the handler returns
-    if ((before.sa_flags & SA_SIGINFO) != 0) {
-        before.sa_sigaction(signal, fault, context);
+    // As the kernel would have called it. One that returns, or raises the signal again, may count on it.
+    const struct sigaction handler = before;
+    const auto flags = static_cast<unsigned>(handler.sa_flags);
+    if ((flags & SA_RESETHAND) != 0) {
+        set_default(signal);
+    }
+    ::pthread_sigmask(SIG_BLOCK, &handler.sa_mask, nullptr);  // until the handler returns
+    if ((flags & SA_NODEFER) != 0 && sigismember(&handler.sa_mask, signal) == 0) {
+        unblock(signal);
+    }
+    if ((flags & SA_SIGINFO) != 0) {
+        handler.sa_sigaction(signal, fault, context);
     } else {
-        before.sa_handler(signal);
+        handler.sa_handler(signal);
     }
 }
 
@@ -197,31 +221,41 @@ OverflowWatch::OverflowWatch(const Worker* worker) noexcept {
     if (worker == nullptr) {
         return;
     }
-    const std::size_t bytes =
-        kAlternateStackBytes + static_cast<std::size_t>(::sysconf(_SC_SIGSTKSZ));
     stack_t old{};
     if (::sigaltstack(nullptr, &old) != 0) {
         return;
     }
-    if ((old.ss_flags & SS_DISABLE) != 0) {
-        void* const stack = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
-                                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-        if (stack == MAP_FAILED) {
-            return;
-        }
-        stack_ = stack;
-        bytes_ = bytes;
-        stack_t ours{};
-        ours.ss_sp = stack;
-        ours.ss_size = bytes;
-        ::sigaltstack(&ours, nullptr);
+    if ((old.ss_flags & SS_DISABLE) != 0 && !install_stack()) {
+        return;
     }
+    // Who blocks all signals before the first thread means those that are sent: a fault while its signal
+    // is blocked ends the program without a handler.
+    unblock(SIGSEGV);
     watched = worker;
+}
+
+bool OverflowWatch::install_stack() noexcept {
+    const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    const std::size_t usable =
+        (kAlternateStackBytes + ::getauxval(AT_MINSIGSTKSZ) + page - 1) / page * page;
+    void* const mapping = ::mmap(nullptr, page + usable, PROT_READ | PROT_WRITE,
+                                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    if (mapping == MAP_FAILED) {
+        return false;
+    }
+    mapping_ = mapping;
+    bytes_ = page + usable;
+    stack_ = static_cast<std::byte*>(mapping) + page;
+    stack_t ours{};
+    ours.ss_sp = stack_;
+    ours.ss_size = usable;
+    // A handler that is too greedy dies on the page below.
+    return ::mprotect(mapping, page, PROT_NONE) == 0 && ::sigaltstack(&ours, nullptr) == 0;
 }
 
 OverflowWatch::~OverflowWatch() {
     watched = nullptr;
-    if (stack_ == nullptr) {
+    if (mapping_ == nullptr) {
         return;
     }
     stack_t current{};
@@ -230,7 +264,7 @@ OverflowWatch::~OverflowWatch() {
         none.ss_flags = SS_DISABLE;
         ::sigaltstack(&none, nullptr);
     }
-    ::munmap(stack_, bytes_);
+    ::munmap(mapping_, bytes_);
 }
 
 }  // namespace coir::detail

@@ -17,6 +17,9 @@ class Worker;
 /// Only SIGSEGV: the memory of stacks is anonymous, which gives no SIGBUS. AddressSanitizer and
 /// ThreadSanitizer have a handler of their own, which gets the overflow as well, after our line.
 ///
+/// Not named is an overflow in the few instructions of a switch, when the worker already says that it runs
+/// the next fiber, and one on a stack that is no fiber's: the dispatcher's and the thread's.
+///
 /// Threads: any.
 class OverflowReports final {
 public:
@@ -26,7 +29,7 @@ public:
     OverflowReports& operator=(const OverflowReports&) = delete;
 };
 
-/// Gives the calling thread an alternate signal stack, unless it has one, and lets
+/// Gives the calling thread an alternate signal stack, unless it has one, unblocks SIGSEGV, and lets
 /// overflows of the fibers of `worker` be reported there. Null: does nothing.
 ///
 /// If the kernel gives no memory for it, an overflow is not named.
@@ -38,8 +41,11 @@ public:
     OverflowWatch& operator=(const OverflowWatch&) = delete;
 
 private:
-    void* stack_ = nullptr;  // null: the thread's own is used
+    [[nodiscard]] bool install_stack() noexcept;
+
+    void* mapping_ = nullptr;  // null: the thread has an alternate stack of its own
     std::size_t bytes_ = 0;
+    void* stack_ = nullptr;  // in the mapping, above a guard
 };
 
 }  // namespace coir::detail

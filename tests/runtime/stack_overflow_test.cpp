@@ -7,7 +7,10 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <string>
+#include <thread>
+#include <utility>
 
 #include "coir/base/opaque.hpp"
 #include "coir/runtime/runtime.hpp"
@@ -15,7 +18,7 @@
 #include "runtime/sanitized.hpp"
 
 // Without the handler each of these programs dies as well, but says nothing. A sanitizer gets the
-// signal after our line: it prints its own report and exits.
+// signal after our line, if it has a stack to be called on: it prints its own report and exits.
 namespace coir {
 namespace {
 
@@ -113,7 +116,7 @@ TEST_F(StackOverflowDeathTest, IsSeenWhenOneFrameIsLargerThanTheStack) {
 /// Not null, which UndefinedBehaviorSanitizer checks beforehand.
 char* const kNowhere = reinterpret_cast<char*>(64);
 
-COIR_OPAQUE void write_to(volatile char* address) {
+COIR_OPAQUE __attribute__((no_sanitize("undefined"))) void write_to(volatile char* address) {
     *address = 1;
 }
 
@@ -131,13 +134,43 @@ TEST_F(StackOverflowDeathTest, OtherFaultsAreNotCalledOverflows) {
     EXPECT_EXIT(run({.name = "raises"}, [] { (void)::raise(SIGSEGV); }), died, no_overflow);
 }
 
+TEST_F(StackOverflowDeathTest, AFaultOnAPlainThreadIsNotCalledAnOverflow) {
+    EXPECT_EXIT(
+        {
+            const Runtime runtime({.workers = 1});
+            std::thread([] { write_to(nullptr); }).join();
+        },
+        died, testing::Not(testing::HasSubstr("coir: stack overflow")));
+}
+
+// Programs block all signals before the first thread, to wait for them on one. With its signal blocked a
+// fault ended the program before any handler.
+TEST_F(StackOverflowDeathTest, IsNamedWhereAllSignalsAreBlocked) {
+    EXPECT_EXIT(
+        {
+            sigset_t all;
+            sigfillset(&all);
+            ::pthread_sigmask(SIG_SETMASK, &all, nullptr);
+            run({.name = "quiet"}, [] { descend(1); });
+        },
+        died, "in fiber quiet");
+}
+
 TEST_F(StackOverflowDeathTest, IsNotReportedByARuntimeThatWasToldSo) {
+    const auto nothing_said = testing::Not(testing::HasSubstr("coir: stack overflow"));
     EXPECT_EXIT(
         {
             Runtime runtime({.workers = 1, .report_stack_overflow = false});
             runtime.run([] { descend(1); });
         },
-        died, testing::Not(testing::HasSubstr("coir: stack overflow")));
+        died, nothing_said);
+    EXPECT_EXIT(
+        {
+            const Runtime other({.workers = 1});  // whose handler serves the whole process
+            Runtime runtime({.workers = 1, .report_stack_overflow = false});
+            runtime.run([] { descend(1); });
+        },
+        died, nothing_said);
 }
 
 void say(const char* text) {
@@ -154,9 +187,10 @@ void say_address_and_exit(int, siginfo_t* info, void*) {
     ::_exit(8);
 }
 
-void install(void (*handler)(int)) {
+void install(void (*handler)(int), unsigned flags = 0) {
     struct sigaction action {};
     action.sa_handler = handler;
+    action.sa_flags = static_cast<int>(flags);
     ::sigaction(SIGSEGV, &action, nullptr);
 }
 
@@ -183,6 +217,38 @@ TEST_F(StackOverflowDeathTest, AHandlerThatWasThereBeforeGetsTheOtherFaults) {
             write_to(kNowhere);  // not on a worker's thread
         },
         testing::ExitedWithCode(7), "the program's own handler");
+}
+
+void say_once(int) {
+    static bool said = false;
+    if (std::exchange(said, true)) {
+        say("twice\n");
+        ::_exit(9);
+    }
+    say("once\n");
+}
+
+void say_and_raise(int signal) {
+    say("raises\n");
+    (void)::raise(signal);
+    ::_exit(9);
+}
+
+// The usual crash reporters: they count on the default action when they return or raise the signal again,
+// and went round for ever.
+TEST_F(StackOverflowDeathTest, AHandlerForOneTimeThatWasThereBeforeIsCalledOnce) {
+    EXPECT_EXIT(
+        {
+            install(say_once, SA_RESETHAND);
+            run({}, [] { write_to(nullptr); });
+        },
+        testing::KilledBySignal(SIGSEGV), "once");
+    EXPECT_EXIT(
+        {
+            install(say_and_raise, SA_RESETHAND | SA_NODEFER);
+            run({}, [] { write_to(nullptr); });
+        },
+        testing::KilledBySignal(SIGSEGV), "raises");
 }
 
 TEST_F(StackOverflowDeathTest, AFaultThatWasIgnoredKillsAndASentSignalDoesNot) {
@@ -223,7 +289,49 @@ TEST_F(StackOverflowDeathTest, IsReportedThroughAHandlerThatWasInstalledLater) {
         testing::KilledBySignal(SIGSEGV), "above\ncoir: stack overflow in fiber second");
 }
 
-TEST(StackOverflow, TheHandlerAndTheAlternateStacksGoWithTheLastRuntime) {
+/// Of the calling thread; 0 if it has none.
+std::size_t alternate_stack_bytes() {
+    stack_t stack{};
+    ::sigaltstack(nullptr, &stack);
+    return (stack.ss_flags & SS_DISABLE) != 0 ? 0 : stack.ss_size;
+}
+
+TEST(StackOverflow, OnlyWorkersThatReportHaveAnAlternateStack) {
+    if (alternate_stack_bytes() != 0) {
+        GTEST_SKIP() << "the sanitizer gives every thread one";
+    }
+    Runtime runtime({.workers = 1});
+    EXPECT_GE(runtime.run(alternate_stack_bytes), 64U * 1024);
+    Runtime silent({.workers = 1, .report_stack_overflow = false});
+    EXPECT_EQ(silent.run(alternate_stack_bytes), 0U);
+    EXPECT_EQ(alternate_stack_bytes(), 0U);
+}
+
+std::size_t address_space_pages() {
+    std::size_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages;
+    return pages;
+}
+
+TEST(StackOverflow, TheAlternateStacksGoWithTheirWorkers) {
+    if (test::kAddressSanitizer || test::kThreadSanitizer) {
+        GTEST_SKIP() << "the sanitizer's own memory grows";
+    }
+    constexpr std::size_t kRounds = 50;
+    constexpr std::size_t kWorkers = 4;
+    const auto go_round = [] { const Runtime runtime({.workers = kWorkers}); };
+    for (std::size_t i = 0; i != 10; ++i) {
+        go_round();  // what the C library keeps for the next threads
+    }
+    const std::size_t before = address_space_pages();
+    for (std::size_t i = 0; i != kRounds; ++i) {
+        go_round();
+    }
+    // Each would leave 17 pages.
+    EXPECT_LT(address_space_pages(), before + kRounds * kWorkers);
+}
+
+TEST(StackOverflow, TheHandlerGoesWithTheLastRuntime) {
     const auto handler = [] {
         struct sigaction action {};
         ::sigaction(SIGSEGV, nullptr, &action);
