@@ -8,19 +8,45 @@
 #include <thread>
 
 #include "coir/runtime/runtime.hpp"
+#include "runtime/usable_cpus.hpp"
 
 namespace coir {
 namespace {
 
-std::size_t affinity_cpus() noexcept {
-    // Larger than any machine's mask; the kernel says EINVAL to one that is too small.
-    constexpr int kMaxCpus = 8192;
-    cpu_set_t* const set = CPU_ALLOC(kMaxCpus);
-    std::size_t count = 0;
-    if (set != nullptr && ::sched_getaffinity(0, CPU_ALLOC_SIZE(kMaxCpus), set) == 0) {
-        count = static_cast<std::size_t>(CPU_COUNT_S(CPU_ALLOC_SIZE(kMaxCpus), set));
+/// The processors that the calling thread may use.
+class Affinity final {
+public:
+    Affinity() noexcept {
+        if (set_ != nullptr && ::sched_getaffinity(0, kBytes, set_) == 0) {
+            count_ = static_cast<std::size_t>(CPU_COUNT_S(kBytes, set_));
+        }
     }
-    CPU_FREE(set);
+    ~Affinity() { CPU_FREE(set_); }
+    Affinity(const Affinity&) = delete;
+    Affinity& operator=(const Affinity&) = delete;
+
+    /// 0 if the kernel does not say.
+    [[nodiscard]] std::size_t count() const noexcept { return count_; }
+    void keep_only(std::size_t nth) noexcept {
+        for (int cpu = 0; cpu != kMaxCpus; ++cpu) {
+            if (CPU_ISSET_S(static_cast<std::size_t>(cpu), kBytes, set_) && nth-- != 0) {
+                CPU_CLR_S(static_cast<std::size_t>(cpu), kBytes, set_);
+            }
+        }
+        (void)::sched_setaffinity(0, kBytes, set_);
+    }
+
+private:
+    // Larger than any machine's mask; the kernel says EINVAL to one that is too small.
+    static constexpr int kMaxCpus = 8192;
+    static constexpr std::size_t kBytes = CPU_ALLOC_SIZE(kMaxCpus);
+
+    cpu_set_t* const set_ = CPU_ALLOC(kMaxCpus);
+    std::size_t count_ = 0;
+};
+
+std::size_t affinity_cpus() noexcept {
+    const std::size_t count = Affinity().count();
     return count != 0 ? count : std::max(1U, std::thread::hardware_concurrency());
 }
 
@@ -89,6 +115,13 @@ std::optional<std::size_t> cgroup_cpus() {
 }
 
 }  // namespace
+
+void detail::pin_this_thread(std::size_t index) noexcept {
+    Affinity affinity;
+    if (affinity.count() != 0) {
+        affinity.keep_only(index % affinity.count());
+    }
+}
 
 std::size_t usable_cpus() noexcept {
     const std::size_t allowed = affinity_cpus();

@@ -9,6 +9,7 @@
 #include "coir/base/opaque.hpp"
 #include "runtime/core.hpp"
 #include "runtime/stack_overflow.hpp"
+#include "runtime/usable_cpus.hpp"
 
 namespace coir::detail {
 namespace {
@@ -51,6 +52,9 @@ void Worker::run() noexcept {
     std::snprintf(name, sizeof name, "coir-%zu", index_);
     pthread_setname_np(pthread_self(), name);
     current_worker = this;
+    if (core_.pins_workers()) {
+        pin_this_thread(index_);
+    }
 
     boost::fibers::context* const main = boost::fibers::context::active();
     announce_thread(equip(*main, main_control_).switch_state);

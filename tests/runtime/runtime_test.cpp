@@ -1,6 +1,7 @@
 #include "coir/runtime/runtime.hpp"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 
 #include <atomic>
 #include <chrono>
@@ -83,6 +84,20 @@ TEST(Runtime, CountsWhatItSpawnedAndWhatHasEnded) {
 TEST(Runtime, UsableCpusIsAtLeastOneAndNotMoreThanTheMachineHas) {
     EXPECT_GE(usable_cpus(), 1U);
     EXPECT_LE(usable_cpus(), std::max(1U, std::thread::hardware_concurrency()));
+}
+
+TEST(Runtime, PinnedWorkersStayOnOneProcessorEach) {
+    const auto processors = [] {
+        cpu_set_t set;
+        EXPECT_EQ(::sched_getaffinity(0, sizeof set, &set), 0);
+        return CPU_COUNT(&set);
+    };
+    const int before = processors();
+    Runtime runtime({.workers = 3, .pin_workers = true});
+    for (int worker = 0; worker != 3; ++worker) {
+        EXPECT_EQ(runtime.spawn({.worker = worker, .pinned = true}, processors).join(), 1);
+    }
+    EXPECT_EQ(processors(), before);
 }
 
 TEST(Spawn, FromAPlainThreadOutsideARuntimeIsAnError) {

@@ -38,6 +38,9 @@ struct RuntimeOptions {
     /// The most threads that run the calls of blocking(), files and names, at least 1. They start when
     /// they are needed, and end after 10 s without work. Half of them at most look up names.
     std::size_t blocking_threads = 64;
+    /// Each worker stays on one of the processors that the process may use, the first worker on the first.
+    /// Pays where nothing else runs on the machine; two programs that do so get in each other's way.
+    bool pin_workers = false;
     /// For tests: every time a fiber goes on, it does so on another worker than before, unless it is pinned
     /// or the other workers hang. Makes what depends on the thread fail each time. The environment
     /// variable COIR_FORCE_MIGRATION=1 says the same for all runtimes.

@@ -65,6 +65,9 @@ public:
     /// Requires: there are at most max() then, in all builds.
     void release(std::size_t count = 1) noexcept;
 
+    /// The permits that nobody has, at some moment of this call.
+    [[nodiscard]] std::size_t available() const noexcept { return word_.value(); }
+
 private:
     friend class detail::AcquireArmBase;
 
