@@ -50,10 +50,26 @@ void announce_thread([[maybe_unused]] SwitchState& state) noexcept {
 #endif
 }
 
-void retire_fiber([[maybe_unused]] SwitchState& state) noexcept {
+// Uninstrumented: for a moment it has another fiber's frames.
+__attribute__((no_sanitize("address"))) void retire_fiber(
+    [[maybe_unused]] SwitchState& state) noexcept {
 #ifdef COIR_TSAN
     if (state.tsan_fiber != nullptr && !state.is_thread) {
         __tsan_destroy_fiber(std::exchange(state.tsan_fiber, nullptr));
+    }
+#endif
+#ifdef COIR_ASAN
+    if (state.asan_fake_stack != nullptr) {
+        // Only the fiber that runs can end its own, for the sanitizer: so this thread becomes the fiber
+        // and goes back.
+        void* own = nullptr;
+        const void* bottom = nullptr;
+        std::size_t bytes = 0;
+        __sanitizer_start_switch_fiber(&own, state.stack_bottom, state.stack_bytes);
+        __sanitizer_finish_switch_fiber(std::exchange(state.asan_fake_stack, nullptr), &bottom,
+                                        &bytes);
+        __sanitizer_start_switch_fiber(nullptr, bottom, bytes);
+        __sanitizer_finish_switch_fiber(own, nullptr, nullptr);
     }
 #endif
 }
@@ -67,7 +83,7 @@ __attribute__((no_sanitize("thread"), no_sanitize("address"))) void leave_for(
     // Both halves before the switch: no code of ours is sure to run right after it (the fiber may
     // return into Boost), and Boost's few frames until then are not instrumented.
     __sanitizer_start_switch_fiber(&from.asan_fake_stack, to.stack_bottom, to.stack_bytes);
-    __sanitizer_finish_switch_fiber(to.asan_fake_stack, nullptr, nullptr);
+    __sanitizer_finish_switch_fiber(std::exchange(to.asan_fake_stack, nullptr), nullptr, nullptr);
 #endif
 #ifdef COIR_TSAN
     __tsan_switch_to_fiber(to.tsan_fiber, 0);  // 0: what this thread did before is seen after

@@ -18,7 +18,7 @@ struct SwitchState {
     // For the sanitizers; unused without them.
     void* tsan_fiber = nullptr;
     bool is_thread = false;
-    void* asan_fake_stack = nullptr;
+    void* asan_fake_stack = nullptr;  // while the fiber is not running
     const void* stack_bottom = nullptr;
     std::size_t stack_bytes = 0;
 };
@@ -30,6 +30,7 @@ struct SwitchState {
 void announce_fiber(SwitchState& state, const char* name) noexcept;
 /// The same for the stack on which the calling thread was started.
 void announce_thread(SwitchState& state) noexcept;
+/// Requires: the fiber does not run, or has never run.
 void retire_fiber(SwitchState& state) noexcept;
 
 /// Called just before the switch, on the stack that is left: exchanges the exception state and tells

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <memory>
 #include <set>
 #include <system_error>
 #include <thread>
@@ -75,7 +76,7 @@ TEST(ThreadBound, SystemCallsGiveTheErrorOfTheThreadOnWhichTheyWereMade) {
 }
 
 thread_local int of_this_thread = -1;
-thread_local int* with_a_constructor = new int(-1);
+thread_local const auto with_a_constructor = std::make_unique<int>(-1);
 
 /// How a user's accessors are to be written.
 COIR_OPAQUE int get() noexcept {
