@@ -1,12 +1,15 @@
 // What does it cost to leave one fiber for another, and to start and collect one?
 //
 // Inside the timer: the yields, or the spawn and the join, on one worker. Outside: making the
-// runtime. The yardsticks are bare Boost.Fiber with its round_robin algorithm, and std::thread.
+// runtime. The yardsticks are bare Boost.Fiber with its round_robin algorithm, and std::thread (items are
+// switches; what the kernel makes of sched_yield is its affair).
 // Surprising would be: a yield that costs more than twice Boost's (ours also looks after I/O, the
 // exception state and other workers), or a spawn that grows with the number of workers.
 
 #include <benchmark/benchmark.h>
+#include <sched.h>
 
+#include <atomic>
 #include <boost/fiber/fiber.hpp>
 #include <boost/fiber/operations.hpp>
 #include <thread>
@@ -69,6 +72,37 @@ void yield_between_two_boost_fibers(benchmark::State& state) {
     state.SetItemsProcessed(own + partner);
 }
 BENCHMARK(yield_between_two_boost_fibers)->Name("runtime/yield/yardstick:boost")->UseRealTime();
+
+/// Two threads on one processor, as two fibers are on one worker.
+void yield_between_two_threads(benchmark::State& state) {
+    cpu_set_t before;
+    ::sched_getaffinity(0, sizeof before, &before);
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(static_cast<std::size_t>(::sched_getcpu()), &one);
+    ::sched_setaffinity(0, sizeof one, &one);  // the other thread inherits it
+    std::atomic<bool> done{false};
+    std::atomic<std::int64_t> partner{0};
+    std::thread other([&] {
+        while (!done) {
+            ++partner;
+            std::this_thread::yield();
+        }
+    });
+    std::int64_t own = 0;
+    for (auto _ : state) {
+        ++own;
+        std::this_thread::yield();
+    }
+    done = true;
+    other.join();
+    ::sched_setaffinity(0, sizeof before, &before);
+    if (partner == 0) {
+        coir::bench::wrong_answer(state, "a yield did not let the other thread run");
+    }
+    state.SetItemsProcessed(own + partner);
+}
+BENCHMARK(yield_between_two_threads)->Name("runtime/yield/yardstick:thread")->UseRealTime();
 
 void yield_alone(benchmark::State& state) {
     coir::Runtime runtime({.workers = 1});

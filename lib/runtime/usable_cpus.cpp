@@ -1,3 +1,5 @@
+#include "runtime/usable_cpus.hpp"
+
 #include <sched.h>
 
 #include <algorithm>
@@ -8,7 +10,6 @@
 #include <thread>
 
 #include "coir/runtime/runtime.hpp"
-#include "runtime/usable_cpus.hpp"
 
 namespace coir {
 namespace {
