@@ -28,6 +28,8 @@ constexpr auto kWatchInterval = 1500us;
 constexpr auto kCoarseTick = 10ms;
 // Rounds without any activity before a watcher goes to sleep for good.
 constexpr int kQuietRounds = 5;
+// Looks after which fibers may stay though migration is forced: some 50 ms.
+constexpr int kForcedPatience = 32;
 constexpr std::size_t kStealBatch = 64;
 constexpr int kInjectedBatch = 32;
 
@@ -56,7 +58,8 @@ Scheduler::Scheduler(Worker& worker)
       main_(context::active()),
       running_(main_),
       run_began_(run_ticks()),
-      runs_seen_(worker.core().worker_count()) {}
+      runs_seen_(worker.core().worker_count()),
+      looks_in_vain_(worker.core().worker_count()) {}
 
 void Scheduler::awakened(context* ready) noexcept {
     if (ready->is_context(boost::fibers::type::dispatcher_context)) {
@@ -466,6 +469,7 @@ Scheduler::Seen Scheduler::watch(std::size_t worker) noexcept {
     Scheduler& scheduler = other.scheduler();
     const std::uint64_t runs = scheduler.runs();
     if (std::exchange(runs_seen_[worker], runs) != runs) {
+        looks_in_vain_[worker] = 0;
         return Seen::moves_on;
     }
     if (!scheduler.is_at_work()) {
@@ -481,6 +485,10 @@ Scheduler::Seen Scheduler::watch(std::size_t worker) noexcept {
     }
     other.deadlines()->expire(Clock::now());
     if (forces_migration_) {
+        // Where migration is forced, a worker that the kernel has only preempted keeps its fibers.
+        if (++looks_in_vain_[worker] < kForcedPatience) {
+            return Seen::hangs;
+        }
         take_arrivals(scheduler, true);  // here they may have been sent away, but there they hang
     }
     (void)rob(worker);

@@ -149,6 +149,7 @@ private:
     int quiet_rounds_ = 0;
     Clock::time_point last_watch_{};
     std::vector<std::uint64_t> runs_seen_;  // of each worker, at the last watch()
+    std::vector<int> looks_in_vain_;        // in a row; counted with forced migration
 
     // running: at work. notified: somebody left something, look before sleeping. sleeping: in
     // epoll_wait, notify() must write the eventfd.

@@ -10,6 +10,7 @@
 #include "coir/runtime/runtime.hpp"
 #include "coir/runtime/this_fiber.hpp"
 #include "runtime/descriptors.hpp"
+#include "support/forced_migration.hpp"
 #include "support/joined_fiber.hpp"
 #include "support/patience.hpp"
 
@@ -43,6 +44,10 @@ struct Latencies {
         for (const auto latency : all) {
             list +=
                 std::to_string(std::chrono::duration<double, std::milli>(latency).count()) + " ";
+        }
+        EXPECT_FALSE(all.empty());
+        if (test::migration_is_forced()) {
+            return;  // who is sent to a worker that hangs waits there longer
         }
         EXPECT_LT(*std::min_element(all.begin(), all.end()), limit) << "ms: " << list;
         EXPECT_LT(*std::max_element(all.begin(), all.end()), kBusy / 2) << "ms: " << list;

@@ -12,6 +12,7 @@
 #include "coir/runtime/this_fiber.hpp"
 #include "coir/sync/channel.hpp"
 #include "runtime/descriptors.hpp"
+#include "support/forced_migration.hpp"
 #include "support/joined_fiber.hpp"
 #include "support/patience.hpp"
 
@@ -97,8 +98,10 @@ TEST(ForcedMigrationOf, PinnedFibersAndSingleWorkersDoesNothing) {
 }
 
 TEST(ForcedMigrationOf, ARuntimeIsAskedForByTheEnvironment) {
+    const bool was_forced = test::migration_is_forced();
     ASSERT_EQ(::setenv("COIR_FORCE_MIGRATION", "1", 1), 0);
     Runtime runtime({.workers = 2});
+    ASSERT_EQ(::setenv("COIR_FORCE_MIGRATION", was_forced ? "1" : "0", 1), 0);
     runtime.run([] {
         const int before = this_worker::index();
         this_fiber::yield();
