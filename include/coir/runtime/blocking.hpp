@@ -119,7 +119,8 @@ private:
 /// Errors:   std::system_error: timed_out, operation_canceled, then `function` has not been called and
 ///           never will be; resource_unavailable_try_again if there is no thread and none can be started.
 /// Threads:  `function` runs on a plain thread: no this_fiber, no thread-locals of the caller.
-/// Cost:     two switches of threads, some 10 to 20 us; no allocation.
+/// Cost:     two switches of threads, as to ask one through a condition variable: 45 us where both have
+///           fallen asleep; no allocation.
 template <typename F>
 std::invoke_result_t<F> blocking(F&& function, Deadline start_by = Deadline::never()) {
     if (this_fiber::id() == 0) {
