@@ -40,9 +40,6 @@ struct Task {
 /// The calling plain thread's.
 [[nodiscard]] Task& thread_task() noexcept;
 
-/// Whether the calling fiber has been asked to stop and heeds it.
-[[nodiscard]] bool must_stop() noexcept;
-
 /// Destroys the fiber-local values of `task`, the newest first.
 void destroy_locals(Task& task) noexcept;
 

@@ -241,6 +241,25 @@ TEST(Channel, TryFunctionsNeverWait) {
     EXPECT_EQ(channel.try_send(3).error(), Errc::channel_closed);
 }
 
+// A consumer with an endless supply would never end.
+TEST(Channel, AFiberThatIsAskedToStopReceivesAndSendsNothingMore) {
+    Runtime runtime({.workers = 2});
+    runtime.run([] {
+        Channel<int> channel(2);
+        ASSERT_TRUE(channel.send(1, soon()));
+        auto fiber = spawn([&] {
+            while (!this_fiber::stop_requested()) {
+                this_fiber::yield();
+            }
+            EXPECT_EQ(channel.send(2, soon()).error(), std::errc::operation_canceled);
+            EXPECT_EQ(channel.receive(soon()).error(), std::errc::operation_canceled);
+        });
+        fiber.request_stop();
+        fiber.join();
+        EXPECT_EQ(channel.size(), 1U);
+    });
+}
+
 TEST(Channel, ServesThoseWhoWaitInTheirOrder) {
     Runtime runtime({.workers = 1});
     Channel<int> channel(1);

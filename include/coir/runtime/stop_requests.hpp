@@ -10,4 +10,11 @@ enum class StopRequests : std::uint8_t {
     ignored,  ///< It goes on, for what must not be left half done.
 };
 
+namespace detail {
+
+/// Whether the calling fiber has been asked to stop and heeds it.
+[[nodiscard]] bool must_stop() noexcept;
+
+}  // namespace detail
+
 }  // namespace coir

@@ -26,7 +26,7 @@ public:
         : detail::ChannelCore<T, detail::RingStore<T>>(capacity) {}
 
     /// Suspends: while the channel is full; if its capacity is 0, until the value is taken. What can be sent
-    ///           at once is, though the deadline has passed, or the fiber is to stop.
+    ///           at once is, though the deadline has passed; but not by a fiber that is asked to stop.
     /// Errors:   timed_out, operation_canceled, channel_closed; `value` is as it was then.
     [[nodiscard]] Result<void> send(T&& value, Deadline deadline) {
         return this->send_or_wait(value, deadline);

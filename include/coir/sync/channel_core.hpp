@@ -58,9 +58,12 @@ public:
         return received(take(lock, value), value);
     }
     /// Suspends: while there is nothing to receive, and it is open. What is there is received though the
-    ///           deadline has passed, or the fiber is to stop.
+    ///           deadline has passed; but a fiber that is asked to stop receives nothing more.
     /// Errors:   timed_out, operation_canceled; channel_closed once it is closed and empty.
     [[nodiscard]] Result<T> receive(Deadline deadline) {
+        if (must_stop()) {
+            return std::errc::operation_canceled;
+        }
         std::optional<T> value;
         std::unique_lock lock(lock_);
         if (const Exchange exchange = take(lock, value); exchange != Exchange::must_wait) {
@@ -130,7 +133,7 @@ public:
         mutable std::optional<T> value_;
     };
     /// The loop ends when the channel is closed and empty, or when the fiber is to stop, or its task-wide
-    /// deadline passes, while it waits: ask this_fiber if that makes a difference.
+    /// deadline passes while it waits: ask this_fiber if that makes a difference.
     [[nodiscard]] Iterator begin() { return Iterator(*this); }
     [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
 
@@ -144,6 +147,9 @@ protected:
         return sent(put(lock, value));
     }
     [[nodiscard]] Result<void> send_or_wait(T& value, Deadline deadline) {
+        if (must_stop()) {
+            return std::errc::operation_canceled;
+        }
         std::unique_lock lock(lock_);
         if (const Exchange exchange = put(lock, value); exchange != Exchange::must_wait) {
             return sent(exchange);
