@@ -13,6 +13,9 @@ namespace {
 constexpr int kAddressBits = 48;
 constexpr std::uint64_t kAddressMask = (std::uint64_t{1} << kAddressBits) - 1;
 
+constexpr std::uint32_t kOneGeneration = 1U << 16;
+constexpr std::uint32_t kHolders = kOneGeneration - 1;
+
 /// Free states of the whole process. It is an allocator, so it is process-wide: an IoSource can
 /// outlive the runtime in which it was first used.
 class FreeStates final {
@@ -74,7 +77,11 @@ void IoState::await_closers() const noexcept {
 }
 
 void IoState::recycle(IoState* state) noexcept {
-    state->generation.fetch_add(1, std::memory_order_release);  // pairs with from_tag()
+    // Both sides change this one word, so either hold() sees the new generation or this sees the holder.
+    state->generation_and_holders.fetch_add(kOneGeneration, std::memory_order_acq_rel);
+    while ((state->generation_and_holders.load(std::memory_order_acquire) & kHolders) != 0) {
+        std::this_thread::yield();  // a few instructions, unless it is preempted there
+    }
     for (IoDeadline& deadline : state->deadlines) {
         deadline.reset();
     }
@@ -98,7 +105,7 @@ void IoState::report_end(Direction direction, std::uint64_t tag) noexcept {
 }
 
 IoState::End IoState::take_end(Direction direction) noexcept {
-    const std::uint32_t own = generation.load(std::memory_order_relaxed);
+    const std::uint32_t own = generation();
     std::uint32_t value = ends[direction].load(std::memory_order_acquire);
     if (value == (static_cast<std::uint32_t>(End::news) | own)) {
         ends[direction].store(static_cast<std::uint32_t>(End::told) | own,
@@ -113,15 +120,19 @@ IoState::End IoState::take_end(Direction direction) noexcept {
 }
 
 std::uint64_t IoState::tag() const noexcept {
-    return reinterpret_cast<std::uintptr_t>(this) |
-           std::uint64_t{generation.load(std::memory_order_relaxed)} << kAddressBits;
+    return reinterpret_cast<std::uintptr_t>(this) | std::uint64_t{generation()} << kAddressBits;
 }
 
-IoState* IoState::from_tag(std::uint64_t tag) noexcept {
+IoState* IoState::hold(std::uint64_t tag) noexcept {
     auto* const state = reinterpret_cast<IoState*>(tag & kAddressMask);
-    const auto generation = static_cast<std::uint16_t>(tag >> kAddressBits);
-    // pairs with the release in recycle()
-    return state->generation.load(std::memory_order_acquire) == generation ? state : nullptr;
+    // pairs with recycle()
+    const std::uint32_t before =
+        state->generation_and_holders.fetch_add(1, std::memory_order_acquire);
+    if (before >> 16 == tag >> kAddressBits) {
+        return state;
+    }
+    state->let_go();
+    return nullptr;
 }
 
 }  // namespace coir::detail

@@ -13,7 +13,8 @@ namespace coir::detail {
 ///
 /// The memory of an IoState is never given back to the allocator, only reused, and the kernel's
 /// event data carries its generation: an event that a poller still holds for a closed descriptor is
-/// recognised as stale, and touching it is safe.
+/// recognised as stale, and touching it is safe. While a poller deals with an event that is not stale, it
+/// holds the state: who closes the descriptor waits for that, or the next owner would get the event.
 class alignas(64) IoState final {
 public:
     enum Direction : int { reading = 0, writing = 1 };
@@ -27,7 +28,8 @@ public:
     std::atomic<bool> canceled{false};
     /// Calls that are ending the waits: the state is theirs as well until they have.
     std::atomic<std::uint32_t> closers{0};
-    std::atomic<std::uint16_t> generation{0};
+    /// The generation in the upper half, the pollers that hold this in the lower.
+    std::atomic<std::uint32_t> generation_and_holders{0};
 
     // Where the descriptor is registered: 0 is nowhere, else a PollerNumber. Written under `moving` by
     // a fiber that is about to wait.
@@ -59,8 +61,18 @@ public:
 
     /// The kernel's event data: address and generation in one word.
     [[nodiscard]] std::uint64_t tag() const noexcept;
-    /// The state behind an event, or null if the event is for an earlier owner of its memory.
-    [[nodiscard]] static IoState* from_tag(std::uint64_t tag) noexcept;
+    /// The state behind an event, which has no next owner before let_go(); or null if the event is for an
+    /// earlier owner of its memory.
+    [[nodiscard]] static IoState* hold(std::uint64_t tag) noexcept;
+    void let_go() noexcept {
+        generation_and_holders.fetch_sub(1, std::memory_order_release);  // pairs with recycle()
+    }
+
+private:
+    [[nodiscard]] std::uint16_t generation() const noexcept {
+        return static_cast<std::uint16_t>(generation_and_holders.load(std::memory_order_relaxed) >>
+                                          16);
+    }
 };
 
 }  // namespace coir::detail

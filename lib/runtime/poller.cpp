@@ -155,7 +155,7 @@ void Poller::deliver(std::span<const epoll_event> events, ReadyList& ready) noex
         if (event.data.u64 <= kLastOwnTag) {
             continue;
         }
-        IoState* const state = IoState::from_tag(event.data.u64);
+        IoState* const state = IoState::hold(event.data.u64);
         if (state == nullptr) {
             continue;
         }
@@ -178,6 +178,7 @@ void Poller::deliver(std::span<const epoll_event> events, ReadyList& ready) noex
                 ready.add(*waiter);
             }
         }
+        state->let_go();
     }
 }
 
