@@ -316,8 +316,6 @@ TEST_P(WaitDuel, EndsEveryWaitForOneTrueReason) {
     std::cout << won.bouts << " bouts, " << won.left << " and " << won.right << " won, "
               << contested << " contested" << std::endl;
     RecordProperty("contested", std::to_string(contested));
-    EXPECT_GT(won.left, 0U);
-    EXPECT_GT(won.right, 0U);
     EXPECT_EQ(won.left + won.right, won.bouts);
 }
 
