@@ -237,13 +237,19 @@ private:
         };
         const auto joined = [&] { event = Event::end; };
         const auto passed = [&] { event = Event::timeout; };
-        const auto chosen =
-            by_arm_ ? select(on_readable(*source_, signalled), on_join(target_.fiber(), joined),
-                             on_deadline(deadline, passed))
-                    : select_until(deadline, on_readable(*source_, signalled),
-                                   on_join(target_.fiber(), joined));
-        EXPECT_EQ(chosen.has_value(), event.has_value());
-        return chosen ? event : meaning_of(chosen.error());
+        for (;;) {
+            event.reset();
+            const auto chosen =
+                by_arm_ ? select(on_readable(*source_, signalled), on_join(target_.fiber(), joined),
+                                 on_deadline(deadline, passed))
+                        : select_until(deadline, on_readable(*source_, signalled),
+                                       on_join(target_.fiber(), joined));
+            EXPECT_EQ(chosen.has_value(), event.has_value());
+            if (event != Event::signal || signals_ != 0) {
+                return chosen ? event : meaning_of(chosen.error());
+            }
+            // Spurious: the source serves several bouts, and may tell twice of the signal of the one before.
+        }
     }
     void cause(Event event) override {
         event == Event::signal ? test::signal(source_->fd()) : target_.end();
