@@ -48,7 +48,7 @@ Result<Pipe> Pipe::create() noexcept {
 Result<std::size_t> PipeReader::read_some(std::span<std::byte> into, Deadline deadline) noexcept {
     COIR_ASSERT(!into.empty());
     for (;;) {
-        if (source_.is_canceled()) {
+        if (source_.must_give_up()) {
             return std::errc::operation_canceled;
         }
         const auto read = syscall::read(source_.fd(), into);
@@ -63,7 +63,7 @@ Result<std::size_t> PipeReader::read_some(std::span<std::byte> into, Deadline de
 
 Result<void> PipeWriter::write_all(std::span<const std::byte> from, Deadline deadline) noexcept {
     while (!from.empty()) {
-        if (source_.is_canceled()) {
+        if (source_.must_give_up()) {
             return std::errc::operation_canceled;
         }
         const auto written = write_without_signal(source_.fd(), from);

@@ -46,7 +46,7 @@ Result<SignalStream> SignalStream::open(std::initializer_list<int> signals) noex
 
 Result<SignalInfo> SignalStream::next(Deadline deadline) noexcept {
     for (;;) {
-        if (source_.is_canceled()) {
+        if (source_.must_give_up()) {
             return std::errc::operation_canceled;
         }
         signalfd_siginfo info{};

@@ -29,7 +29,7 @@ Result<Ticker> Ticker::start(std::chrono::nanoseconds period) noexcept {
 
 Result<std::uint64_t> Ticker::tick(Deadline deadline) noexcept {
     for (;;) {
-        if (source_.is_canceled()) {
+        if (source_.must_give_up()) {
             return std::errc::operation_canceled;
         }
         std::uint64_t strikes = 0;

@@ -151,5 +151,22 @@ TEST(Pipe, ARequestToStopEndsARead) {
     });
 }
 
+TEST(Pipe, AFiberThatIsAskedToStopReadsAndWritesNothingMore) {
+    Runtime runtime({.workers = 1});
+    runtime.run([] {
+        auto [reader, writer] = Pipe::create().value();
+        ASSERT_TRUE(writer.write_all(bytes_of("there"), soon()));
+        auto stopped = spawn([&reader = reader, &writer = writer] {
+            std::array<std::byte, 8> space;
+            EXPECT_EQ(reader.read_some(space, soon()).error(), std::errc::operation_canceled);
+            EXPECT_EQ(writer.write_all(bytes_of("more"), soon()).error(),
+                      std::errc::operation_canceled);
+        });
+        stopped.request_stop();
+        stopped.join();
+        EXPECT_EQ(read_some(reader), "there");
+    });
+}
+
 }  // namespace
 }  // namespace coir

@@ -122,5 +122,17 @@ TEST(SignalStream, CancelAndARequestToStopEndTheWait) {
     });
 }
 
+TEST(SignalStream, AFiberThatIsAskedToStopLeavesASignalThatHasCome) {
+    auto signals = SignalStream::open({SIGUSR1}).value();
+    Runtime runtime({.workers = 1});
+    runtime.run([&] {
+        ASSERT_EQ(::kill(::getpid(), SIGUSR1), 0);
+        auto stopped = spawn([&] { return signals.next(soon()).error(); });
+        stopped.request_stop();
+        EXPECT_EQ(stopped.join(), std::errc::operation_canceled);
+        EXPECT_EQ(signals.next(soon()).value().number, SIGUSR1);
+    });
+}
+
 }  // namespace
 }  // namespace coir

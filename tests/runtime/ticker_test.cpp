@@ -78,5 +78,17 @@ TEST(Ticker, CancelEndsTheWait) {
     });
 }
 
+TEST(Ticker, AFiberThatIsAskedToStopHearsNoStrikeThatItMissed) {
+    Runtime runtime({.workers = 1});
+    runtime.run([] {
+        auto ticker = Ticker::start(1ms).value();
+        this_fiber::sleep_for(3ms);
+        auto stopped = spawn([&] { return ticker.tick(soon()).error(); });
+        stopped.request_stop();
+        EXPECT_EQ(stopped.join(), std::errc::operation_canceled);
+        EXPECT_GE(ticker.tick(soon()).value(), 2U);
+    });
+}
+
 }  // namespace
 }  // namespace coir
