@@ -49,7 +49,7 @@ Result<void> UnixDatagram::send_to(std::span<const std::byte> datagram, const Un
     message.msg_iovlen = 1;
     detail::Backoff backoff;
     for (;;) {
-        if (source_.is_canceled()) {
+        if (source_.must_give_up()) {
             return std::errc::operation_canceled;
         }
         const auto sent = syscall::send_message(source_.fd(), message, 0);

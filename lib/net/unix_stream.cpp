@@ -3,6 +3,7 @@
 #include "coir/base/assert.hpp"
 #include "coir/base/socket_calls.hpp"
 #include "coir/base/syscall.hpp"
+#include "coir/runtime/stop_requests.hpp"
 #include "net/backoff.hpp"
 #include "net/fd_messages.hpp"
 #include "net/unix_names.hpp"
@@ -10,6 +11,9 @@
 namespace coir::net {
 
 Result<UnixStream> UnixStream::connect(const UnixAddress& address, Deadline deadline) noexcept {
+    if (coir::detail::must_stop()) {
+        return std::errc::operation_canceled;
+    }
     COIR_TRY(UniqueFd socket, syscall::socket(AF_UNIX, SOCK_STREAM, 0));
     detail::Backoff backoff;
     for (;;) {
@@ -50,7 +54,7 @@ Result<std::size_t> UnixStream::send_fds(std::span<const std::byte> bytes, std::
     detail::FdSpace space;
     space.attach(message, fds);
     for (;;) {
-        if (source_.is_canceled()) {
+        if (source_.must_give_up()) {
             return std::errc::operation_canceled;
         }
         const auto written = syscall::send_message(source_.fd(), message, 0);

@@ -183,5 +183,29 @@ TEST_P(StopRequest, IsNotTheOnlyEndOfThoseWaits) {
     });
 }
 
+TEST_P(StopRequest, EndsCallsThatNeedNotWait) {
+    run([] {
+        const auto listener = UnixListener::bind(UnixAddress()).value();
+        const auto address = listener.local_address().value();
+        auto receiver = UnixDatagram::bind(UnixAddress()).value();
+        const auto to = receiver.local_address().value();
+        auto sender = UnixDatagram::unbound().value();
+        auto [a, b] = UnixStream::pair().value();
+        auto fiber = spawn([&, &from = a] {
+            while (!this_fiber::stop_requested()) {
+                this_fiber::yield();
+            }
+            const auto bytes = as_bytes_of("x");
+            EXPECT_EQ(sender.send_to(bytes, to, soon()).error(), std::errc::operation_canceled);
+            EXPECT_EQ(from.send_fds(bytes, {}, soon()).error(), std::errc::operation_canceled);
+            EXPECT_EQ(UnixStream::connect(address, soon()).error(), std::errc::operation_canceled);
+        });
+        fiber.request_stop();
+        fiber.join();
+        EXPECT_TRUE(sender.send_to(as_bytes_of("x"), to, soon()));
+        EXPECT_EQ(a.send_fds(as_bytes_of("x"), {}, soon()).value(), 1U);
+    });
+}
+
 }  // namespace
 }  // namespace coir::net
