@@ -85,6 +85,20 @@ TEST(Future, SaysThatThePromiseWentWithoutAWord) {
     EXPECT_EQ(future_error_of([&] { orphan.get(); }), std::future_errc::broken_promise);
 }
 
+TEST(Future, LetsWhoGotTheOutcomeDestroyThePromiseAtOnce) {
+    for (int round = 0; round != 1000; ++round) {
+        auto promise = std::make_unique<Promise<int>>();
+        auto future = promise->get_future();
+        auto& used = *promise;
+        std::thread thread([&] {
+            EXPECT_EQ(future.get(), round);
+            promise.reset();
+        });
+        used.set_value(round);
+        thread.join();
+    }
+}
+
 TEST(Future, MisuseIsAFutureError) {
     Promise<int> promise;
     auto future = promise.get_future();

@@ -33,15 +33,17 @@ public:
     /// Requires: nothing was set, else throws std::future_error.
     template <typename... Args>
     void set_value(Args&&... args) {
-        const Claim claim(*this);
+        Claim claim(*this);
         value_.emplace(std::forward<Args>(args)...);
-        claim.state->ready_.set();
+        claim.keep();
+        ready_.set();  // the last touch: who sees it may destroy the promise
     }
     void set_exception(std::exception_ptr exception) {
         COIR_CHECK(exception != nullptr);
-        const Claim claim(*this);
+        Claim claim(*this);
         exception_ = std::move(exception);
-        claim.state->ready_.set();
+        claim.keep();
+        ready_.set();
     }
     [[nodiscard]] bool is_claimed() const noexcept {
         return claimed_.load(std::memory_order_relaxed);
@@ -71,10 +73,11 @@ private:
             }
         }
         ~Claim() {
-            if (!state->ready_.is_set()) {
+            if (state != nullptr) {
                 state->claimed_.store(false, std::memory_order_release);
             }
         }
+        void keep() noexcept { state = nullptr; }
         FutureState* state;
     };
 
