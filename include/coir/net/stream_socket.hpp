@@ -84,7 +84,7 @@ public:
     /// Suspends: while the socket's buffer is full; lets other fibers run after each megabyte. A file
     ///           that is not in memory blocks the thread while the disk reads.
     /// Errors:   as write_all(); unexpected_eof where the file ends (or has been cut) before `count`;
-    ///           invalid_argument if `file` is no regular file.
+    ///           invalid_argument or invalid_seek if `file` is a directory, a pipe or a socket.
     /// Cost:     a sendfile for what the socket's buffer takes, and two or three calls that keep SIGPIPE away.
     [[nodiscard]] Result<void> send_file(int file, std::uint64_t offset, std::size_t count,
                                          std::size_t& sent, Deadline deadline) noexcept;
