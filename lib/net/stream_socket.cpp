@@ -36,7 +36,8 @@ Result<std::size_t> StreamSocket::read_some(std::span<std::byte> into, Deadline 
         }
         if (read) {
             // A full buffer may have left something, and the end of the stream stays readable.
-            may_have_more_ = *read == into.size() || *read == 0 || reads_stop_early_;
+            may_have_more_ = *read == into.size() || *read == 0 || reads_stop_early_ ||
+                             source_.has_met_urgent_data();
             return read;
         }
         if (!syscall::would_block(read.error())) {

@@ -213,6 +213,11 @@ bool IoSource::must_give_up() const noexcept {
     return is_canceled() || detail::must_stop();
 }
 
+bool IoSource::has_met_urgent_data() const noexcept {
+    const IoState* const state = state_.load(std::memory_order_acquire);
+    return state != nullptr && state->urgent.load(std::memory_order_relaxed);
+}
+
 bool IoSource::is_canceled() const noexcept {
     const IoState* const state = state_.load(std::memory_order_acquire);
     return state != nullptr && state->canceled.load(std::memory_order_acquire);

@@ -89,6 +89,7 @@ void IoState::recycle(IoState* state) noexcept {
         slot.store(kSlotEmpty, std::memory_order_relaxed);
     }
     state->canceled.store(false, std::memory_order_relaxed);
+    state->urgent.store(false, std::memory_order_relaxed);
     state->poller.store(0, std::memory_order_relaxed);
     state->interest.store(0, std::memory_order_relaxed);
     state->epoll_fd = -1;

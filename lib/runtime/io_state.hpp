@@ -26,6 +26,8 @@ public:
     /// an End and the generation for which it was reported.
     std::atomic<std::uint32_t> ends[2] = {0, 0};
     std::atomic<bool> canceled{false};
+    /// A peer has sent urgent data (EPOLLPRI): since then a short read need not have read all there is.
+    std::atomic<bool> urgent{false};
     /// Calls that are ending the waits: the state is theirs as well until they have.
     std::atomic<std::uint32_t> closers{0};
     /// The generation in the upper half, the pollers that hold this in the lower.

@@ -34,7 +34,7 @@ timespec to_timespec(Deadline::Clock::duration duration) noexcept {
 }
 
 constexpr std::uint32_t interest_of(IoState::Direction direction) noexcept {
-    return direction == IoState::reading ? EPOLLIN | EPOLLRDHUP : EPOLLOUT;
+    return direction == IoState::reading ? EPOLLIN | EPOLLPRI | EPOLLRDHUP : EPOLLOUT;
 }
 
 }  // namespace
@@ -167,6 +167,11 @@ void Poller::deliver(std::span<const epoll_event> events, ReadyList& ready) noex
         if ((bits & (EPOLLHUP | EPOLLERR)) != 0) {
             state->report_end(IoState::writing, event.data.u64);
             bits |= EPOLLOUT;
+        }
+        if ((bits & EPOLLPRI) != 0) {
+            // Before the slot, by which the reader sees it.
+            state->urgent.store(true, std::memory_order_relaxed);
+            bits |= EPOLLIN;
         }
         if ((bits & EPOLLIN) != 0) {
             if (Waiter* waiter = claim(state->slots[IoState::reading], kSlotEmpty, kSlotReady)) {

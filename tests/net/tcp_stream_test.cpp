@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
@@ -21,6 +22,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using test::as_bytes_of;
+using test::as_space_of;
 using test::Connected;
 using test::make_connection;
 using test::soon;
@@ -53,6 +55,26 @@ TEST_P(TcpStreamOn, ReadSomeWaitsForTheFirstByte) {
         const auto read = ends.server.read_some(space, soon());
         EXPECT_EQ(read.value(), 1U);
         sides.join();
+    });
+}
+
+TEST_P(TcpStreamOn, BytesBehindAnUrgentOneDoNotWaitForMore) {
+    run([] {
+        auto [client, server] = make_connection();
+        std::string space(64, '\0');
+        ASSERT_TRUE(client.write_all(as_bytes_of("so that it waits"), soon()));
+        ASSERT_TRUE(server.read_some(as_space_of(space), soon()));
+        ASSERT_TRUE(client.write_all(as_bytes_of("abc"), soon()));
+        ASSERT_EQ(::send(client.native_handle(), "!", 1, MSG_OOB), 1);
+        ASSERT_TRUE(client.write_all(as_bytes_of("def"), soon()));
+        this_fiber::sleep_for(5ms);  // so that one edge tells of all that
+        std::string read;
+        while (read.size() != 6) {
+            const auto size = server.read_some(as_space_of(space), soon());
+            ASSERT_TRUE(size) << size.error().message();
+            read.append(space, 0, *size);
+        }
+        EXPECT_EQ(read, "abcdef");
     });
 }
 

@@ -54,6 +54,9 @@ public:
     /// Whether a wait would end with operation_canceled: after cancel(), or because the calling fiber has
     /// been asked to stop. For calls that may have something to do without waiting, again and again.
     [[nodiscard]] bool must_give_up() const noexcept;
+    /// Whether the peer of a TCP socket has ever sent urgent data, as far as a wait could learn: a read
+    /// stops where that lies, so a short one does not say that there is nothing more.
+    [[nodiscard]] bool has_met_urgent_data() const noexcept;
 
     [[nodiscard]] int fd() const noexcept { return fd_.get(); }
     [[nodiscard]] bool is_open() const noexcept { return static_cast<bool>(fd_); }
