@@ -375,7 +375,8 @@ void Scheduler::suspend_until(const Clock::time_point& until) noexcept {
     if (looks_pay_ >= 0) {
         const bool paid = poll(Clock::time_point::min());
         looks_pay_ = std::clamp(looks_pay_ + (paid ? 1 : -1), -2, 1);
-        if (paid) {
+        if (paid ||
+            has_ready_fibers()) {  // what it was too early for before: a deadline has passed
             return;
         }
     }
