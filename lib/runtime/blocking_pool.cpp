@@ -58,7 +58,7 @@ void BlockingJobs::remove(BlockingJob& job) noexcept {
 BlockingPool::BlockingPool(BlockingPoolOptions options) noexcept : options_(options) {}
 
 BlockingPool::~BlockingPool() {
-    stop();
+    stop(Deadline::never());
 }
 
 Result<void> BlockingPool::run(BlockingJob& job, Deadline deadline) noexcept {
@@ -217,22 +217,34 @@ void BlockingPool::work() noexcept {
 void BlockingPool::leave(Lock lock) noexcept {
     const bool is_first = !std::exchange(has_left_, true);
     const pthread_t before = std::exchange(last_left_, pthread_self());
+    std::shared_ptr<BlockingPool> alone;
     if (--alive_ == 0) {
+        alone = std::move(alone_);
+        if (alone != nullptr) {
+            has_left_ = false;
+            pthread_detach(pthread_self());  // nobody is there to join it
+        }
         all_left_.notify_one();
     }
     lock.unlock();
-    // Nothing of *this from here on.
+    // Nothing of *this from here on, unless it is alone.
     if (!is_first) {
         pthread_join(before, nullptr);
     }
 }
 
-void BlockingPool::stop() noexcept {
+void BlockingPool::stop(Deadline deadline) noexcept {
     Lock lock(mutex_);
     COIR_CHECK(queue_.size() == 0 && held_back_.size() == 0);
     stopping_ = true;
     work_or_stop_.notify_all();
-    all_left_.wait(lock, [this] { return alive_ == 0; });
+    const auto all_have_left = [this] { return alive_ == 0; };
+    if (deadline.is_never()) {
+        all_left_.wait(lock, all_have_left);
+    } else if (!all_left_.wait_until(lock, deadline.time_point(), all_have_left)) {
+        alone_ = shared_from_this();
+        return;
+    }
     const bool has_left = std::exchange(has_left_, false);
     lock.unlock();
     if (has_left) {

@@ -48,7 +48,7 @@ struct BlockingPoolOptions {
 /// all threads.
 ///
 /// Threads: any; but stop() once, when nobody waits.
-class BlockingPool final {
+class BlockingPool final : public std::enable_shared_from_this<BlockingPool> {
 public:
     explicit BlockingPool(BlockingPoolOptions options) noexcept;
     ~BlockingPool();
@@ -64,9 +64,10 @@ public:
     /// Runs the job on the calling thread.
     static void run_here(BlockingJob& job) noexcept { job.run(); }
 
-    /// Waits for what runs, jobs that were left behind among it, and ends all threads.
-    /// Requires: no fiber waits for a job.
-    void stop() noexcept;
+    /// Waits for what runs, jobs that were left behind among it, and ends all threads. Those that are
+    /// not done at `deadline` go on alone: they keep the pool alive, and nobody joins them.
+    /// Requires: no fiber waits for a job. A shared_ptr owns the pool, or `deadline` is never.
+    void stop(Deadline deadline) noexcept;
 
     [[nodiscard]] std::size_t threads() const noexcept;
     /// Jobs that no thread has begun.
@@ -102,6 +103,7 @@ private:
     // The thread that left last. Each joins the one that left before it.
     pthread_t last_left_{};
     bool has_left_ = false;
+    std::shared_ptr<BlockingPool> alone_;  // itself, for the last thread to let go of
 };
 
 }  // namespace coir::detail

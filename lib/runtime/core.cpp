@@ -31,7 +31,8 @@ RuntimeCore::RuntimeCore(const RuntimeOptions& options, StackGuards guards)
       slabs_(options.stack_bytes, options.guard_bytes, guards),
       idle_(options.workers),
       started_(static_cast<std::ptrdiff_t>(options.workers)),
-      blocking_pool_({.most_threads = std::max<std::size_t>(options.blocking_threads, 1)}),
+      blocking_pool_(std::make_shared<BlockingPool>(
+          BlockingPoolOptions{.most_threads = std::max<std::size_t>(options.blocking_threads, 1)})),
       start_time_(std::chrono::steady_clock::now()),
       start_ticks_(run_ticks()) {
     if (options.report_stack_overflow) {
@@ -71,7 +72,7 @@ void RuntimeCore::stop() {
     }
     close();
     (void)await_fibers(Deadline::never());
-    end_workers();
+    end_workers(Deadline::never());
 }
 
 std::vector<FiberInfo> RuntimeCore::stop(Deadline deadline, std::chrono::nanoseconds grace) {
@@ -79,19 +80,22 @@ std::vector<FiberInfo> RuntimeCore::stop(Deadline deadline, std::chrono::nanosec
         return {};
     }
     close();
-    if (!await_fibers(deadline)) {
-        asks_all_.store(true, std::memory_order_seq_cst);  // pairs with launch_fiber()
-        request_stop();
-        Deadline end = Deadline::after(grace);
-        while (!await_fibers(end)) {
-            if (std::vector<FiberInfo> left = fibers(); !left.empty()) {
-                return left;
-            }
-            // The last one is on its way out, or has been replaced by one that this did not see.
-            end = Deadline::after(std::chrono::milliseconds(1));
-        }
+    if (await_fibers(deadline)) {
+        end_workers(deadline);
+        return {};
     }
-    end_workers();
+    asks_all_.store(true, std::memory_order_seq_cst);  // pairs with launch_fiber()
+    request_stop();
+    const Deadline end = Deadline::after(grace);
+    Deadline next_look = end;
+    while (!await_fibers(next_look)) {
+        if (std::vector<FiberInfo> left = fibers(); !left.empty()) {
+            return left;
+        }
+        // The last one is on its way out, or has been replaced by one that this did not see.
+        next_look = Deadline::after(std::chrono::milliseconds(1));
+    }
+    end_workers(end);
     return {};
 }
 
@@ -112,12 +116,12 @@ bool RuntimeCore::await_fibers(Deadline deadline) noexcept {
     return finish_changed_.wait_until(lock, deadline.time_point(), all_have_ended);
 }
 
-void RuntimeCore::end_workers() noexcept {
+void RuntimeCore::end_workers(Deadline deadline) noexcept {
     while (wakers_.load(std::memory_order_seq_cst) != 0) {
         std::this_thread::yield();  // the last few instructions of a call
     }
     stopped_ = true;
-    blocking_pool_.stop();
+    blocking_pool_->stop(deadline);
     for (const auto& worker : workers_) {
         worker->request_stop();
     }
@@ -291,8 +295,8 @@ RuntimeStats RuntimeCore::stats() noexcept {
             stats.stack_bytes += slabs->mapped_bytes();
         }
     }
-    stats.blocking_threads = blocking_pool_.threads();
-    stats.blocking_queued = blocking_pool_.queued();
+    stats.blocking_threads = blocking_pool_->threads();
+    stats.blocking_queued = blocking_pool_->queued();
     stats.longest_run = to_time(longest_run);
     return stats;
 }

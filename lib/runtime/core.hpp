@@ -57,7 +57,7 @@ public:
     /// and sees to it that somebody runs it.
     void inject(boost::fibers::context& context) noexcept;
     [[nodiscard]] InjectionQueue& injected() noexcept { return injected_; }
-    [[nodiscard]] BlockingPool& blocking_pool() noexcept { return blocking_pool_; }
+    [[nodiscard]] BlockingPool& blocking_pool() noexcept { return *blocking_pool_; }
     [[nodiscard]] IdleWorkers& idle() noexcept { return idle_; }
     [[nodiscard]] bool reports_stack_overflow() const noexcept {
         return overflow_reports_.has_value();
@@ -79,7 +79,7 @@ private:
 
     void close() noexcept;
     [[nodiscard]] bool await_fibers(Deadline deadline) noexcept;
-    void end_workers() noexcept;
+    void end_workers(Deadline deadline) noexcept;
     template <typename F>
     void for_each_fiber(F look);
     [[nodiscard]] std::chrono::nanoseconds to_time(std::uint64_t ticks) const noexcept;
@@ -98,7 +98,7 @@ private:
     IdleWorkers idle_;
     std::vector<std::unique_ptr<Worker>> workers_;  // complete before the first thread starts
     std::latch started_;
-    BlockingPool blocking_pool_;
+    const std::shared_ptr<BlockingPool> blocking_pool_;
     InjectionQueue injected_;
     std::atomic<std::uint64_t> last_id_{0};
     std::atomic<std::uint64_t> foreign_spawns_{0};

@@ -165,6 +165,29 @@ TEST(Resolver, ALookupThatIsStuckIsLeftBehindWhenItsFiberIsToStop) {
     gate.open();
 }
 
+TEST(Resolver, ALookupThatIsStuckHoldsUpNoStopWithLimits) {
+    const auto gate = std::make_shared<Gate>();
+    // Left behind before the runtime is to stop, and because it is.
+    for (const auto patience : {Deadline::after(10ms), soon()}) {
+        Runtime runtime({.workers = 1});
+        runtime
+            .spawn([gate, patience] {
+                const auto stuck = [gate](const LookupRequest&) -> Result<Addresses> {
+                    EXPECT_TRUE(gate->wait());
+                    return ResolveErrc::try_again;
+                };
+                EXPECT_FALSE(resolve_by(stuck, {.host = "example"}, patience));
+            })
+            .detach();
+        const auto begin = Clock::now();
+        EXPECT_TRUE(runtime.stop(Deadline::after(50ms), 50ms).empty());
+        EXPECT_LT(Clock::now() - begin, test::kPatience / 2) << "it waited for the lookup";
+    }
+    EXPECT_GT(gate.use_count(), 1) << "no lookup was stuck";
+    gate->open();
+    EXPECT_TRUE(test::holds_before(soon(), [&] { return gate.use_count() == 1; }));
+}
+
 TEST(Resolver, LookupsThatAreStuckLeaveThreadsForOtherCalls) {
     Gate gate;
     std::atomic<int> begun{0};

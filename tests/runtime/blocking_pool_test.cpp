@@ -157,6 +157,37 @@ TEST(BlockingPool, StopWaitsForAJobThatWasLeftBehind) {
     opener.join();
 }
 
+TEST(BlockingPool, StopLeavesAJobAloneThatIsNotDoneAtItsDeadline) {
+    Gate gate;
+    std::atomic<int> alive{0};
+    std::weak_ptr<BlockingPool> freed;
+    {
+        const auto pool = std::make_shared<BlockingPool>(BlockingPoolOptions{.most_threads = 4});
+        freed = pool;
+        leave_stuck(*pool, gate, alive);
+        leave_stuck(*pool, gate, alive);
+        pool->stop(Deadline::after(1ms));
+    }
+    EXPECT_EQ(alive, 2);
+    EXPECT_FALSE(freed.expired()) << "the threads that run have no pool";
+    gate.open();
+    EXPECT_TRUE(holds_before(soon(), [&] { return alive == 0 && freed.expired(); }));
+}
+
+TEST(BlockingPool, StopWithADeadlineEndsThreadsThatAreDone) {
+    Gate gate;
+    std::atomic<int> alive{0};
+    const auto pool = std::make_shared<BlockingPool>(BlockingPoolOptions{.most_threads = 4});
+    leave_stuck(*pool, gate, alive);
+    Job job([] {});
+    EXPECT_TRUE(pool->run(job, soon()));
+    gate.open();
+    pool->stop(soon());
+    EXPECT_EQ(alive, 0);
+    EXPECT_EQ(pool->threads(), 0U);
+    EXPECT_EQ(pool.use_count(), 1);
+}
+
 TEST(BlockingPool, JobsThatWereLeftBehindLeaveThreadsForOthers) {
     BlockingPool pool({.most_threads = 4});
     Gate gate;
@@ -223,7 +254,7 @@ TEST(BlockingPool, JobsAreLeftBehindWhileTheyEnd) {
     for (auto& thread : waiting) {
         thread.join();
     }
-    pool.stop();
+    pool.stop(Deadline::never());
     EXPECT_EQ(alive, 0);
 }
 

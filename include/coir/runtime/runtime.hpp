@@ -111,8 +111,10 @@ public:
     /// Threads: a plain thread; not a fiber of this runtime.
     void stop();
     /// The same with limits: at `deadline` the fibers that are left are asked to stop, and so is what they
-    /// spawn from then on without a Shield; `grace` after that this returns the ones that have not ended: the runtime goes on with them then, and stop() can
-    /// be called again. Nobody is left over when it returns an empty list: the workers have ended.
+    /// spawn from then on without a Shield; `grace` after that this returns the ones that have not ended:
+    /// the runtime goes on with them then, and stop() can be called again. Nobody is left over when it
+    /// returns an empty list: the workers have ended. A lookup that a fiber has left behind and that still
+    /// hangs then goes on alone on its thread, and touches nothing of the runtime.
     /// Threads: as stop().
     [[nodiscard]] std::vector<FiberInfo> stop(Deadline deadline, std::chrono::nanoseconds grace);
 
