@@ -7,24 +7,12 @@
 
 #include <csignal>
 
+#include "base/retried.hpp"
 #include "coir/base/opaque.hpp"
 #include "coir/base/syscall.hpp"
 
 namespace coir::syscall {
 namespace {
-
-template <typename Call>
-Result<std::size_t> counted(Call call) noexcept {
-    for (;;) {
-        const auto done = call();
-        if (done >= 0) {
-            return static_cast<std::size_t>(done);
-        }
-        if (const auto error = last_error(); error != std::errc::interrupted) {
-            return error;
-        }
-    }
-}
 
 bool polls_for(int fd, short events) noexcept {
     pollfd entry{fd, events, 0};
@@ -82,16 +70,16 @@ bool is_writable(int fd) noexcept {
 }
 
 COIR_OPAQUE Result<std::size_t> receive_message(int fd, msghdr& message, int flags) noexcept {
-    return counted([&] { return ::recvmsg(fd, &message, flags); });
+    return retried([&] { return ::recvmsg(fd, &message, flags); });
 }
 
 COIR_OPAQUE Result<std::size_t> send_message(int fd, const msghdr& message, int flags) noexcept {
-    return counted([&] { return ::sendmsg(fd, &message, flags | MSG_NOSIGNAL); });
+    return retried([&] { return ::sendmsg(fd, &message, flags | MSG_NOSIGNAL); });
 }
 
 COIR_OPAQUE Result<std::size_t> receive_messages(int fd, std::span<mmsghdr> messages,
                                                  int flags) noexcept {
-    return counted([&] {
+    return retried([&] {
         return ::recvmmsg(fd, messages.data(), static_cast<unsigned>(messages.size()), flags,
                           nullptr);
     });
@@ -99,7 +87,7 @@ COIR_OPAQUE Result<std::size_t> receive_messages(int fd, std::span<mmsghdr> mess
 
 COIR_OPAQUE Result<std::size_t> send_messages(int fd, std::span<mmsghdr> messages,
                                               int flags) noexcept {
-    return counted([&] {
+    return retried([&] {
         return ::sendmmsg(fd, messages.data(), static_cast<unsigned>(messages.size()),
                           flags | MSG_NOSIGNAL);
     });
@@ -108,7 +96,7 @@ COIR_OPAQUE Result<std::size_t> send_messages(int fd, std::span<mmsghdr> message
 COIR_OPAQUE Result<std::size_t> send_file(int socket, int file, std::uint64_t offset,
                                           std::size_t count) noexcept {
     NoSigpipe guard;
-    auto sent = counted([&] {
+    auto sent = retried([&] {
         auto at = static_cast<off_t>(offset);
         return ::sendfile(socket, file, &at, count);
     });
@@ -117,6 +105,16 @@ COIR_OPAQUE Result<std::size_t> send_file(int socket, int file, std::uint64_t of
         guard.take();
     }
     return sent;
+}
+
+COIR_OPAQUE Result<std::size_t> write_without_sigpipe(int fd,
+                                                      std::span<const std::byte> from) noexcept {
+    NoSigpipe guard;
+    auto written = write(fd, from);
+    if (!written && written.error() == std::errc::broken_pipe) {
+        guard.take();
+    }
+    return written;
 }
 
 COIR_OPAQUE Result<std::pair<UniqueFd, UniqueFd>> socket_pair(int type) noexcept {

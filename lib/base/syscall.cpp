@@ -9,6 +9,7 @@
 
 #include <cerrno>
 
+#include "base/retried.hpp"
 #include "coir/base/opaque.hpp"
 
 namespace coir::syscall {
@@ -21,19 +22,6 @@ constexpr bool kDirect = false;  // the sanitizers see the C library's own funct
 #else
 constexpr bool kDirect = true;
 #endif
-
-template <typename Call>
-Result<std::size_t> transfer(Call call) noexcept {
-    for (;;) {
-        const ssize_t done = call();
-        if (done >= 0) {
-            return static_cast<std::size_t>(done);
-        }
-        if (errno != EINTR) {
-            return last_error();
-        }
-    }
-}
 
 Result<void> checked(int outcome) noexcept {
     if (outcome < 0) {
@@ -54,7 +42,7 @@ bool would_block(std::error_code error) noexcept {
 }
 
 COIR_OPAQUE Result<std::size_t> recv(int fd, std::span<std::byte> into, int flags) noexcept {
-    return transfer([&]() -> ssize_t {
+    return retried([&]() -> ssize_t {
         if constexpr (kDirect) {
             return ::syscall(SYS_recvfrom, fd, into.data(), into.size(), flags, nullptr, nullptr);
         }
@@ -64,7 +52,7 @@ COIR_OPAQUE Result<std::size_t> recv(int fd, std::span<std::byte> into, int flag
 
 COIR_OPAQUE Result<std::size_t> send(int fd, std::span<const std::byte> from, int flags) noexcept {
     flags |= MSG_NOSIGNAL;
-    return transfer([&]() -> ssize_t {
+    return retried([&]() -> ssize_t {
         if constexpr (kDirect) {
             return ::syscall(SYS_sendto, fd, from.data(), from.size(), flags, nullptr, 0);
         }
@@ -76,15 +64,15 @@ COIR_OPAQUE Result<std::size_t> sendmsg(int fd, std::span<const iovec> from, int
     msghdr message{};
     message.msg_iov = const_cast<iovec*>(from.data());  // The kernel only reads it.
     message.msg_iovlen = from.size();
-    return transfer([&] { return ::sendmsg(fd, &message, flags | MSG_NOSIGNAL); });
+    return retried([&] { return ::sendmsg(fd, &message, flags | MSG_NOSIGNAL); });
 }
 
 COIR_OPAQUE Result<std::size_t> read(int fd, std::span<std::byte> into) noexcept {
-    return transfer([&] { return ::read(fd, into.data(), into.size()); });
+    return retried([&] { return ::read(fd, into.data(), into.size()); });
 }
 
 COIR_OPAQUE Result<std::size_t> write(int fd, std::span<const std::byte> from) noexcept {
-    return transfer([&] { return ::write(fd, from.data(), from.size()); });
+    return retried([&] { return ::write(fd, from.data(), from.size()); });
 }
 
 COIR_OPAQUE Result<UniqueFd> socket(int family, int type, int protocol) noexcept {

@@ -31,22 +31,7 @@ Result<UniqueFd> try_accept(const IoSource& source, sockaddr_storage& peer,
 
 Result<UniqueFd> accept(IoSource& source, sockaddr_storage& peer, socklen_t& length,
                         Deadline deadline) noexcept {
-    for (;;) {
-        if (source.must_give_up()) {
-            return std::errc::operation_canceled;
-        }
-        auto socket = try_accept(source, peer, length);
-        if (socket) {
-            return socket;
-        }
-        if (!syscall::would_block(socket.error())) {
-            return source.is_canceled() ? std::make_error_code(std::errc::operation_canceled)
-                                        : socket.error();
-        }
-        if (auto waited = source.wait_readable(deadline); !waited) {
-            return waited.error();
-        }
-    }
+    return source.when_readable(deadline, [&] { return try_accept(source, peer, length); });
 }
 
 }  // namespace coir::net::detail

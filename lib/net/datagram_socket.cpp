@@ -4,7 +4,6 @@
 
 #include "coir/base/socket_calls.hpp"
 #include "coir/base/syscall.hpp"
-#include "net/datagram_waits.hpp"
 #include "net/socket_options.hpp"
 
 namespace coir::net {
@@ -15,7 +14,7 @@ Result<Received> DatagramSocket::receive_message(std::span<std::byte> into, Nati
     msghdr message{};
     message.msg_iov = &space;
     message.msg_iovlen = 1;
-    const auto size = when_readable(deadline, [&] {
+    const auto size = source_.when_readable(deadline, [&] {
         if (from != nullptr) {
             message.msg_name = &from->storage;
             message.msg_namelen = sizeof from->storage;
@@ -40,8 +39,8 @@ Result<void> DatagramSocket::send_message(std::span<const std::byte> datagram, c
     message.msg_namelen = to_size;
     message.msg_iov = &bytes;
     message.msg_iovlen = 1;
-    const auto sent =
-        when_writable(deadline, [&] { return syscall::send_message(source_.fd(), message, 0); });
+    const auto sent = source_.when_writable(
+        deadline, [&] { return syscall::send_message(source_.fd(), message, 0); });
     return sent ? Result<void>() : sent.error();
 }
 

@@ -106,7 +106,7 @@ Result<std::size_t> StreamSocket::try_write_some(std::span<const std::byte> from
 }
 
 Result<void> StreamSocket::write_all(std::span<const std::byte> from, Deadline deadline) noexcept {
-    if (source_.must_give_up()) {
+    if (!from.empty() && source_.must_give_up()) {
         return std::errc::operation_canceled;
     }
     while (!from.empty()) {
@@ -135,18 +135,7 @@ Result<void> StreamSocket::write_all(std::span<const std::byte> from, std::size_
 Result<std::size_t> StreamSocket::write_some(std::span<const std::byte> from,
                                              Deadline deadline) noexcept {
     COIR_ASSERT(!from.empty());
-    if (source_.must_give_up()) {
-        return std::errc::operation_canceled;
-    }
-    for (;;) {
-        const auto written = try_write_some(from);
-        if (written || !syscall::would_block(written.error())) {
-            return written;
-        }
-        if (auto waited = source_.wait_writable(deadline); !waited) {
-            return waited.error();
-        }
-    }
+    return source_.when_writable(deadline, [&] { return try_write_some(from); });
 }
 
 Result<void> StreamSocket::write_all(std::span<const std::span<const std::byte>> pieces,

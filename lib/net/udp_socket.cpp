@@ -8,7 +8,6 @@
 #include "coir/base/assert.hpp"
 #include "coir/base/socket_calls.hpp"
 #include "coir/base/syscall.hpp"
-#include "net/datagram_waits.hpp"
 #include "net/socket_options.hpp"
 
 namespace coir::net {
@@ -82,10 +81,9 @@ Result<void> UdpSocket::send_batch(std::span<const OutgoingDatagram> datagrams, 
                 message.msg_namelen = batch[i].to->native_size();
             }
         }
-        COIR_TRY(const std::size_t count, when_writable(deadline, [&] {
-                     return syscall::send_messages(source_.fd(),
-                                                   std::span(messages).first(batch.size()), 0);
-                 }));
+        COIR_TRY(const std::size_t count, source_.when_writable(deadline, [&] {
+            return syscall::send_messages(source_.fd(), std::span(messages).first(batch.size()), 0);
+        }));
         sent += count;
     }
     return {};
@@ -97,19 +95,19 @@ Result<std::size_t> UdpSocket::receive_batch(std::span<IncomingDatagram> into,
     std::array<mmsghdr, kMaxBatch> messages;
     std::array<iovec, kMaxBatch> spaces;
     const auto batch = into.first(std::min(into.size(), kMaxBatch));
-    COIR_TRY(const std::size_t count, when_readable(deadline, [&] {
-                 for (std::size_t i = 0; i != batch.size(); ++i) {
-                     spaces[i] = {batch[i].space.data(), batch[i].space.size()};
-                     messages[i] = {};
-                     msghdr& message = messages[i].msg_hdr;
-                     message.msg_name = &batch[i].from.storage_;
-                     message.msg_namelen = sizeof batch[i].from.storage_;
-                     message.msg_iov = &spaces[i];
-                     message.msg_iovlen = 1;
-                 }
-                 return syscall::receive_messages(
-                     source_.fd(), std::span(messages).first(batch.size()), MSG_TRUNC);
-             }));
+    COIR_TRY(const std::size_t count, source_.when_readable(deadline, [&] {
+        for (std::size_t i = 0; i != batch.size(); ++i) {
+            spaces[i] = {batch[i].space.data(), batch[i].space.size()};
+            messages[i] = {};
+            msghdr& message = messages[i].msg_hdr;
+            message.msg_name = &batch[i].from.storage_;
+            message.msg_namelen = sizeof batch[i].from.storage_;
+            message.msg_iov = &spaces[i];
+            message.msg_iovlen = 1;
+        }
+        return syscall::receive_messages(source_.fd(), std::span(messages).first(batch.size()),
+                                         MSG_TRUNC);
+    }));
     for (std::size_t i = 0; i != count; ++i) {
         const std::size_t whole = messages[i].msg_len;
         batch[i].received = {std::min(whole, batch[i].space.size()), whole};

@@ -5,7 +5,6 @@
 #include "coir/base/socket_calls.hpp"
 #include "coir/base/syscall.hpp"
 #include "net/backoff.hpp"
-#include "net/datagram_waits.hpp"
 #include "net/fd_messages.hpp"
 #include "net/unix_names.hpp"
 
@@ -84,8 +83,8 @@ Result<void> UnixDatagram::send_fds(std::span<const std::byte> datagram, std::sp
     message.msg_iovlen = 1;
     detail::FdSpace space;
     space.attach(message, fds);
-    const auto sent =
-        when_writable(deadline, [&] { return syscall::send_message(source_.fd(), message, 0); });
+    const auto sent = source_.when_writable(
+        deadline, [&] { return syscall::send_message(source_.fd(), message, 0); });
     return sent ? Result<void>() : sent.error();
 }
 
@@ -95,7 +94,7 @@ Result<ReceivedFds> UnixDatagram::receive_fds(std::span<std::byte> into, std::sp
     detail::FdSpace space;
     msghdr message{};
     bool has_come = false;
-    const auto size = when_readable(deadline, [&] {
+    const auto size = source_.when_readable(deadline, [&] {
         message = {};
         message.msg_iov = &bytes;
         message.msg_iovlen = 1;

@@ -53,21 +53,8 @@ Result<std::size_t> UnixStream::send_fds(std::span<const std::byte> bytes, std::
     message.msg_iovlen = 1;
     detail::FdSpace space;
     space.attach(message, fds);
-    for (;;) {
-        if (source_.must_give_up()) {
-            return std::errc::operation_canceled;
-        }
-        const auto written = syscall::send_message(source_.fd(), message, 0);
-        if (written) {
-            return written;
-        }
-        if (!syscall::would_block(written.error())) {
-            return failure(written.error());
-        }
-        if (auto waited = source_.wait_writable(deadline); !waited) {
-            return waited.error();
-        }
-    }
+    return source_.when_writable(deadline,
+                                 [&] { return syscall::send_message(source_.fd(), message, 0); });
 }
 
 Result<ReceivedFds> UnixStream::receive_fds(std::span<std::byte> into, std::span<UniqueFd> fds,

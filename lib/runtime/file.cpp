@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "base/retried.hpp"
 #include "coir/base/syscall.hpp"
 #include "coir/runtime/blocking.hpp"
 
@@ -25,19 +26,6 @@ std::invoke_result_t<F&> on_pool(Deadline deadline, F function) {
     return call.take();
 }
 
-/// What a system call returns, called again as long as a signal interrupts it.
-template <typename Call>
-Result<std::size_t> retried(Call call) noexcept {
-    for (;;) {
-        if (const auto outcome = call(); outcome >= 0) {
-            return static_cast<std::size_t>(outcome);
-        }
-        if (const auto error = syscall::last_error(); error != std::errc::interrupted) {
-            return error;
-        }
-    }
-}
-
 int flags_of(const OpenOptions& options) noexcept {
     // Not O_NONBLOCK's usual meaning: a FIFO without a peer must not hold a thread of the pool.
     int flags = O_CLOEXEC | O_NONBLOCK;
@@ -55,20 +43,21 @@ Result<UniqueFd> open_now(const std::string& path, const OpenOptions& options) n
     if (path.find('\0') != std::string::npos) {
         return std::errc::invalid_argument;
     }
-    COIR_TRY(const std::size_t fd,
-             retried([&] { return ::open(path.c_str(), flags_of(options), options.permissions); }));
+    COIR_TRY(const std::size_t fd, syscall::retried([&] {
+                 return ::open(path.c_str(), flags_of(options), options.permissions);
+             }));
     return UniqueFd(static_cast<int>(fd));
 }
 
 Result<std::uint64_t> size_now(int fd) noexcept {
     struct stat status {};
     COIR_TRY([[maybe_unused]] const std::size_t done,
-             retried([&] { return ::fstat(fd, &status); }));
+             syscall::retried([&] { return ::fstat(fd, &status); }));
     return static_cast<std::uint64_t>(status.st_size);
 }
 
 Result<std::size_t> read_now(int fd, std::uint64_t offset, std::span<std::byte> into) noexcept {
-    return retried(
+    return syscall::retried(
         [&] { return ::pread(fd, into.data(), into.size(), static_cast<off_t>(offset)); });
 }
 
@@ -120,7 +109,7 @@ Result<void> File::write_all_at(std::uint64_t offset, std::span<const std::byte>
                                 Deadline deadline) noexcept {
     return on_pool(deadline, [&]() -> Result<void> {
         while (!from.empty()) {
-            COIR_TRY(const std::size_t size, retried([&] {
+            COIR_TRY(const std::size_t size, syscall::retried([&] {
                          return ::pwrite(fd_.get(), from.data(), from.size(),
                                          static_cast<off_t>(offset));
                      }));
@@ -147,13 +136,14 @@ Result<std::uint64_t> File::size(Deadline deadline) const noexcept {
 
 Result<void> File::truncate(std::uint64_t size, Deadline deadline) noexcept {
     return on_pool(deadline, [&]() -> Result<void> {
-        return retried([&] { return ::ftruncate(fd_.get(), static_cast<off_t>(size)); }).error();
+        return syscall::retried([&] { return ::ftruncate(fd_.get(), static_cast<off_t>(size)); })
+            .error();
     });
 }
 
 Result<void> File::sync(Deadline deadline) noexcept {
     return on_pool(deadline, [&]() -> Result<void> {
-        return retried([&] { return ::fsync(fd_.get()); }).error();
+        return syscall::retried([&] { return ::fsync(fd_.get()); }).error();
     });
 }
 

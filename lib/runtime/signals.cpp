@@ -5,6 +5,7 @@
 #include <csignal>
 #include <span>
 
+#include "coir/base/assert.hpp"
 #include "coir/base/syscall.hpp"
 
 namespace coir {
@@ -45,27 +46,17 @@ Result<SignalStream> SignalStream::open(std::initializer_list<int> signals) noex
 }
 
 Result<SignalInfo> SignalStream::next(Deadline deadline) noexcept {
-    for (;;) {
-        if (source_.must_give_up()) {
-            return std::errc::operation_canceled;
-        }
-        signalfd_siginfo info{};
-        const auto read = syscall::read(source_.fd(), std::as_writable_bytes(std::span(&info, 1)));
-        if (read) {
-            return SignalInfo{.number = static_cast<int>(info.ssi_signo),
-                              .code = info.ssi_code,
-                              .pid = static_cast<pid_t>(info.ssi_pid),
-                              .uid = info.ssi_uid,
-                              .status = info.ssi_status,
-                              .value = info.ssi_int};
-        }
-        if (!syscall::would_block(read.error())) {
-            return read.error();
-        }
-        if (const auto waited = source_.wait_readable(deadline); !waited) {
-            return waited.error();
-        }
-    }
+    signalfd_siginfo info{};
+    COIR_TRY(const std::size_t read, source_.when_readable(deadline, [&] {
+        return syscall::read(source_.fd(), std::as_writable_bytes(std::span(&info, 1)));
+    }));
+    COIR_ASSERT(read == sizeof info);
+    return SignalInfo{.number = static_cast<int>(info.ssi_signo),
+                      .code = info.ssi_code,
+                      .pid = static_cast<pid_t>(info.ssi_pid),
+                      .uid = info.ssi_uid,
+                      .status = info.ssi_status,
+                      .value = info.ssi_int};
 }
 
 }  // namespace coir

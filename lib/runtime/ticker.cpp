@@ -4,6 +4,7 @@
 
 #include <span>
 
+#include "coir/base/assert.hpp"
 #include "coir/base/syscall.hpp"
 
 namespace coir {
@@ -28,23 +29,12 @@ Result<Ticker> Ticker::start(std::chrono::nanoseconds period) noexcept {
 }
 
 Result<std::uint64_t> Ticker::tick(Deadline deadline) noexcept {
-    for (;;) {
-        if (source_.must_give_up()) {
-            return std::errc::operation_canceled;
-        }
-        std::uint64_t strikes = 0;
-        const auto read =
-            syscall::read(source_.fd(), std::as_writable_bytes(std::span(&strikes, 1)));
-        if (read) {
-            return strikes;
-        }
-        if (!syscall::would_block(read.error())) {
-            return read.error();
-        }
-        if (const auto waited = source_.wait_readable(deadline); !waited) {
-            return waited.error();
-        }
-    }
+    std::uint64_t strikes = 0;
+    COIR_TRY(const std::size_t read, source_.when_readable(deadline, [&] {
+        return syscall::read(source_.fd(), std::as_writable_bytes(std::span(&strikes, 1)));
+    }));
+    COIR_ASSERT(read == sizeof strikes);
+    return strikes;
 }
 
 }  // namespace coir

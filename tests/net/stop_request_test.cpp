@@ -199,6 +199,9 @@ TEST_P(StopRequest, EndsCallsThatNeedNotWait) {
             EXPECT_EQ(sender.send_to(bytes, to, soon()).error(), std::errc::operation_canceled);
             EXPECT_EQ(from.send_fds(bytes, {}, soon()).error(), std::errc::operation_canceled);
             EXPECT_EQ(UnixStream::connect(address, soon()).error(), std::errc::operation_canceled);
+            EXPECT_EQ(from.write_all(bytes, soon()).error(), std::errc::operation_canceled);
+            EXPECT_EQ(from.write_some(bytes, soon()).error(), std::errc::operation_canceled);
+            EXPECT_TRUE(from.write_all(as_bytes_of(""), soon())) << "there is nothing to do";
         });
         fiber.request_stop();
         fiber.join();

@@ -11,7 +11,7 @@
 #include "coir/base/result.hpp"
 #include "coir/base/unique_fd.hpp"
 
-/// More of coir/base/syscall.hpp: messages with addresses and descriptors, socket files, sendfile.
+/// More of coir/base/syscall.hpp: messages with addresses and descriptors, socket files, sendfile, pipes.
 namespace coir::syscall {
 
 /// What recvmsg reports beside the bytes. `message` keeps what the kernel wrote into it.
@@ -32,6 +32,10 @@ namespace coir::syscall {
 /// three calls more: sendfile(2) has no flag for that.
 [[nodiscard]] Result<std::size_t> send_file(int socket, int file, std::uint64_t offset,
                                             std::size_t count) noexcept;
+
+/// Bytes written. Raises no SIGPIPE, at the same price: what is no socket has no MSG_NOSIGNAL.
+[[nodiscard]] Result<std::size_t> write_without_sigpipe(int fd,
+                                                        std::span<const std::byte> from) noexcept;
 
 /// Two connected, non-blocking, close-on-exec Unix sockets.
 [[nodiscard]] Result<std::pair<UniqueFd, UniqueFd>> socket_pair(int type) noexcept;

@@ -82,12 +82,6 @@ protected:
     DatagramSocket& operator=(DatagramSocket&&) noexcept = default;
     ~DatagramSocket() = default;
 
-    /// Repeats `call`, a Result<size_t>() of a system call that reads, until it does not say would-block.
-    template <typename Call>
-    [[nodiscard]] Result<std::size_t> when_readable(Deadline deadline, Call call) noexcept;
-    template <typename Call>
-    [[nodiscard]] Result<std::size_t> when_writable(Deadline deadline, Call call) noexcept;
-
     /// One datagram and, unless `from` is null, who sent it.
     [[nodiscard]] Result<Received> receive_message(std::span<std::byte> into, NativeAddress* from,
                                                    int flags, Deadline deadline) noexcept;

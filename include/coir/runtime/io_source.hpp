@@ -3,6 +3,8 @@
 #include <atomic>
 #include <cstdint>
 #include <optional>
+#include <system_error>
+#include <type_traits>
 #include <utility>
 
 #include "coir/base/deadline.hpp"
@@ -44,6 +46,20 @@ public:
     /// The same for writing.
     [[nodiscard]] Result<void> wait_writable(Deadline deadline) noexcept;
 
+    /// Repeats `call`, which reads from fd() and returns a Result, as long as it says would-block, and waits
+    /// in between. It is not called for a fiber that is to stop, and what it has got when cancel() comes
+    /// in between is dropped.
+    /// Errors: as wait_readable(), what `call` says.
+    template <typename Call>
+    [[nodiscard]] std::invoke_result_t<Call&> when_readable(Deadline deadline, Call call) {
+        return repeat(call, deadline, &IoSource::wait_readable, true);
+    }
+    /// The same for a `call` that writes. What that has done counts, whatever comes in between.
+    template <typename Call>
+    [[nodiscard]] std::invoke_result_t<Call&> when_writable(Deadline deadline, Call call) {
+        return repeat(call, deadline, &IoSource::wait_writable, false);
+    }
+
     /// Ends the waits of both fibers, and every later one, with operation_canceled. Threads: any,
     /// while *this lives; who learns of it may destroy *this before this returns.
     void cancel() noexcept;
@@ -66,6 +82,26 @@ private:
 
     using Slot = std::atomic<std::uintptr_t>;
 
+    template <typename Call>
+    [[nodiscard]] std::invoke_result_t<Call&> repeat(
+        Call& call, Deadline deadline, Result<void> (IoSource::*await)(Deadline) noexcept,
+        bool drops_when_canceled) {
+        for (;;) {
+            if (must_give_up()) {
+                return std::errc::operation_canceled;
+            }
+            auto done = call();
+            if ((!done || drops_when_canceled) && is_canceled()) {
+                return std::errc::operation_canceled;  // whatever the kernel made of it
+            }
+            if (done || done.error() != std::errc::resource_unavailable_try_again) {
+                return done;
+            }
+            if (const auto waited = (this->*await)(deadline); !waited) {
+                return waited.error();
+            }
+        }
+    }
     [[nodiscard]] Result<void> wait(int direction, Deadline deadline) noexcept;
     [[nodiscard]] Result<void> wait_on_thread(int direction, Deadline deadline) noexcept;
     // Makes sure that the next edge reaches the slot, which it returns; null if the wait is over.
