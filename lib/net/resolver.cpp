@@ -37,6 +37,43 @@ bool is_text(std::string_view text, std::size_t most_bytes) noexcept {
     return !text.empty() && text.size() <= most_bytes && text.find('\0') == std::string_view::npos;
 }
 
+/// What getaddrinfo() would take for an IPv4 address in an old way of writing, such as "127.1" or "0x7f.1":
+/// no name of a host ends in a number (RFC 3696, section 2), and filters of names do not expect it.
+bool ends_in_number(std::string_view host) noexcept {
+    if (host.ends_with('.')) {
+        host.remove_suffix(1);
+    }
+    std::string_view label = host.substr(host.rfind('.') + 1);
+    std::string_view digits = "0123456789";
+    if (label.starts_with("0x") || label.starts_with("0X")) {
+        label.remove_prefix(2);
+        digits = "0123456789abcdefABCDEF";
+    } else if (label.empty()) {
+        return false;
+    }
+    return label.find_first_not_of(digits) == std::string_view::npos;
+}
+
+Result<LookupRequest> request_for(std::string_view host, const ResolveOptions& options) {
+    if (!is_text(host, kMostHostBytes)) {
+        return ResolveErrc::malformed_host;
+    }
+    LookupRequest request{.options = options};
+    if (const auto literal = SocketAddress::parse(host, 0)) {
+        request.host = literal->host_to_string();  // without brackets
+        request.host_is_literal = true;
+    } else if (host.starts_with('[') && host.ends_with(']')) {
+        request.host =
+            host.substr(1, host.size() - 2);  // with a zone, or nothing that anybody knows
+        request.host_is_literal = true;
+    } else if (ends_in_number(host)) {
+        return ResolveErrc::malformed_host;
+    } else {
+        request.host = host;
+    }
+    return request;
+}
+
 bool fits(const SocketAddress& address, AddressFamily family) noexcept {
     return family == AddressFamily::any || address.is_ipv6() == (family == AddressFamily::ipv6);
 }
@@ -54,17 +91,15 @@ std::error_code make_error_code(ResolveErrc code) noexcept {
 
 Result<Addresses> resolve(std::string_view host, std::uint16_t port, Deadline deadline,
                           const ResolveOptions& options) {
-    if (!is_text(host, kMostHostBytes)) {
-        return ResolveErrc::malformed_host;
-    }
     if (const auto literal = SocketAddress::parse(host, port)) {
         if (!fits(*literal, options.family)) {
             return ResolveErrc::no_address;
         }
         return Addresses{*literal};
     }
-    return resolve_by(&look_up, {.host = std::string(host), .port = port, .options = options},
-                      deadline);
+    COIR_TRY(LookupRequest request, request_for(host, options));
+    request.port = port;
+    return resolve_by(&look_up, std::move(request), deadline);
 }
 
 Result<Addresses> resolve(std::string_view host, std::string_view service, Deadline deadline,
@@ -74,15 +109,8 @@ Result<Addresses> resolve(std::string_view host, std::string_view service, Deadl
     } else if (port.error() == Errc::number_out_of_range || !is_text(service, kMostServiceBytes)) {
         return ResolveErrc::unknown_service;
     }
-    if (!is_text(host, kMostHostBytes)) {
-        return ResolveErrc::malformed_host;
-    }
-    LookupRequest request{
-        .host = std::string(host), .service = std::string(service), .options = options};
-    if (const auto literal = SocketAddress::parse(host, 0)) {
-        request.host = literal->host_to_string();  // without brackets
-        request.host_is_literal = true;
-    }
+    COIR_TRY(LookupRequest request, request_for(host, options));
+    request.service = service;
     return resolve_by(&look_up, std::move(request), deadline);
 }
 

@@ -67,6 +67,23 @@ TEST(Resolver, RefusesWhatIsNoHostName) {
     EXPECT_EQ(resolve(std::string(255, 'x'), 80, soon()).error(), ResolveErrc::malformed_host);
 }
 
+TEST(Resolver, RefusesAddressesInOldWaysOfWriting) {
+    for (const char* const host : {"127.1", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1",
+                                   "127.0.0.1.", "127.0.0.256", "example.0x", "example.1"}) {
+        EXPECT_EQ(resolve(host, 80, soon()).error(), ResolveErrc::malformed_host) << host;
+        EXPECT_EQ(resolve(host, "http", soon()).error(), ResolveErrc::malformed_host) << host;
+    }
+}
+
+TEST(Resolver, TakesALiteralWithAZoneWithAndWithoutBrackets) {
+    const auto plain = resolve("fe80::1%lo", 80, soon());
+    if (!plain) {
+        GTEST_SKIP() << "no IPv6 or no lo here: " << plain.error().message();
+    }
+    EXPECT_EQ(resolve("[fe80::1%lo]", 80, soon()).value(), *plain);
+    EXPECT_EQ(resolve("[localhost]", 80, soon()).error(), ResolveErrc::host_not_found);
+}
+
 TEST(Resolver, RefusesWhatIsNoService) {
     using namespace std::string_view_literals;
     EXPECT_EQ(resolve("127.0.0.1", "65536", soon()).error(), ResolveErrc::unknown_service);

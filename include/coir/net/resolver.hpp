@@ -36,12 +36,13 @@ struct ResolveOptions {
 
 /// The addresses of a host, the best one first (RFC 6724), each once; at least one.
 ///
-/// A literal address, "127.0.0.1" or "::1" (brackets are allowed), is its own answer. Names are looked up by
-/// getaddrinfo(), that is, as the system is configured, on the runtime's blocking pool. Nothing is cached
-/// here.
+/// A literal address, "127.0.0.1" or "::1" (brackets are allowed), is its own answer; one with a zone,
+/// "fe80::1%eth0", is left to the system. Other ways to write one, such as "127.1" or "0x7f000001", are
+/// malformed. Names are looked up by getaddrinfo(), that is, as the system is configured, on the runtime's
+/// blocking pool. Nothing is cached here.
 /// Suspends: until there is an answer, or `deadline`; not at all for a literal. The look-up then goes on
-///           alone, for as long as resolv.conf says (half a minute is usual), and Runtime::stop() waits for
-///           it. A plain thread blocks, whatever `deadline` says.
+///           alone, for as long as resolv.conf says (half a minute is usual); Runtime::stop() without limits
+///           waits for it. A plain thread blocks, whatever `deadline` says.
 /// Errors:   timed_out, operation_canceled, ResolveErrc, what the system says.
 /// Cost:     at most half of RuntimeOptions::blocking_threads look up names at a time, stuck ones among
 ///           them; others wait.
