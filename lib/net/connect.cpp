@@ -9,6 +9,7 @@
 #include "coir/base/spin_lock.hpp"
 #include "coir/runtime/parker.hpp"
 #include "coir/runtime/scope.hpp"
+#include "coir/runtime/stop_requests.hpp"
 #include "coir/runtime/this_fiber.hpp"
 #include "net/attempt_order.hpp"
 
@@ -73,7 +74,9 @@ Result<TcpStream> connect_side_by_side(std::span<const SocketAddress> addresses,
         }
         const std::size_t failures = race.failures();
         if (failures == addresses.size()) {
-            return race.failure();
+            // The attempts stop with this fiber, and then their failures say nothing of the addresses.
+            return coir::detail::must_stop() ? std::make_error_code(std::errc::operation_canceled)
+                                             : race.failure();
         }
         const bool is_last = begun == addresses.size();
         if (!is_last && (failures > made_up_for || next.has_passed(Clock::now()))) {

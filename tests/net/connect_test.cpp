@@ -166,6 +166,7 @@ TEST(Connect, EndsAtItsDeadline) {
 TEST(Connect, EndsWhenItsFiberIsToStop) {
     const BlackHole first;
     const BlackHole second;
+    const ClosedPort closed;
     Runtime runtime({.workers = 2});
     runtime.run([&] {
         const auto before = test::open_descriptors();
@@ -175,6 +176,16 @@ TEST(Connect, EndsWhenItsFiberIsToStop) {
         this_fiber::sleep_for(15ms);  // one attempt or two
         connecting.request_stop();
         EXPECT_EQ(connecting.join(), std::errc::operation_canceled);
+        // That another address has failed before says nothing of this end.
+        for (int round = 0; round != 100; ++round) {
+            connecting = spawn([&] {
+                return connect(std::array{closed.address(), first.address()}, soon(), kHasty)
+                    .error();
+            });
+            spawn([] {}).join();
+            connecting.request_stop();
+            EXPECT_EQ(connecting.join(), std::errc::operation_canceled);
+        }
         EXPECT_EQ(test::open_descriptors(), before);
     });
 }
