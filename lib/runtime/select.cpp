@@ -1,6 +1,7 @@
 #include "coir/runtime/select.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <new>
 #include <thread>
 
@@ -51,6 +52,16 @@ class Round final {
 public:
     Round(std::span<SelectArm* const> arms, std::span<bool> told) noexcept
         : arms_(arms), told_(told) {}
+    /// Hands on what has been told to arms other than the chosen one.
+    ~Round() {
+        for (std::size_t i = 0; i != enrolled_; ++i) {
+            if (told_[i] && i != chosen_) {
+                arms_[i]->pass_on();
+            }
+        }
+    }
+    Round(const Round&) = delete;
+    Round& operator=(const Round&) = delete;
 
     [[nodiscard]] Result<void> wait(Selection& selection) {
         struct Withdraw {
@@ -66,14 +77,7 @@ public:
         }
         return selection.parker.park_for("one of several (select)", selection.deadline);
     }
-    /// Hands on what has been told to arms other than `chosen`.
-    void pass_on(std::size_t chosen) noexcept {
-        for (std::size_t i = 0; i != enrolled_; ++i) {
-            if (told_[i] && i != chosen) {
-                arms_[i]->pass_on();
-            }
-        }
-    }
+    void choose(std::size_t arm) noexcept { chosen_ = arm; }
 
 private:
     void withdraw(Selection& selection) noexcept {
@@ -89,6 +93,7 @@ private:
     const std::span<SelectArm* const> arms_;
     const std::span<bool> told_;
     std::size_t enrolled_ = 0;
+    std::size_t chosen_ = std::numeric_limits<std::size_t>::max();
 };
 
 }  // namespace
@@ -113,16 +118,14 @@ Result<std::size_t> select_among(std::span<SelectArm* const> arms, Deadline dead
         if (SelectArm* const completed = selection.completed.load(std::memory_order_acquire)) {
             const auto index =
                 static_cast<std::size_t>(std::ranges::find(arms, completed) - arms.begin());
-            round.pass_on(index);
+            round.choose(index);
             return index;
         }
         if (!waited && waited.error() == std::errc::operation_canceled) {
-            round.pass_on(arms.size());
             return waited.error();
         }
-        const std::size_t ready = try_all(arms, first);
-        round.pass_on(ready);
-        if (ready != arms.size()) {
+        if (const std::size_t ready = try_all(arms, first); ready != arms.size()) {
+            round.choose(ready);
             return ready;
         }
         if (!waited) {

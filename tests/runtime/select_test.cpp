@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <atomic>
 #include <cstdint>
+#include <new>
 #include <thread>
 #include <vector>
 
@@ -103,6 +105,46 @@ TEST(Select, AReadyDescriptorThatWasNotChosenIsStillReady) {
             signaller.join();
         }
     });
+}
+
+/// Cannot be completed, and throws when it is tried for the second time.
+class ThrowingArm final : public detail::SelectArm {
+public:
+    [[nodiscard]] bool try_now() override {
+        if (++tries_ == 2) {
+            throw std::bad_alloc();
+        }
+        return false;
+    }
+    [[nodiscard]] bool enroll(detail::Selection&) override { return false; }
+    [[nodiscard]] bool withdraw() noexcept override { return false; }
+    void pass_on() noexcept override {}
+    void finish() override {}
+
+private:
+    int tries_ = 0;
+};
+
+TEST(Select, ADescriptorIsStillReadyWhenAnotherArmThrows) {
+    Runtime runtime({.workers = 1});
+    int thrown = 0;
+    runtime.run([&thrown] {
+        for (int round = 0; round != 10; ++round) {  // each arm comes first in half of them
+            IoSource source(test::make_eventfd());
+            test::JoinedFiber signaller = spawn([&] { test::signal(source.fd()); });
+            auto readable = on_readable(source);
+            ThrowingArm throwing;
+            const std::array<detail::SelectArm*, 2> arms{&throwing, &readable};
+            try {
+                EXPECT_TRUE(detail::select_among(arms, soon()));
+            } catch (const std::bad_alloc&) {
+                ++thrown;
+                EXPECT_TRUE(source.wait_readable(soon()));
+            }
+            signaller.join();
+        }
+    });
+    EXPECT_GT(thrown, 0);
 }
 
 TEST(Select, TellsOfACanceledSource) {
