@@ -3,6 +3,7 @@
 //     ./coir-example-udp_echo 7777   and then   nc -u 127.0.0.1 7777
 
 #include <cstdio>
+#include <span>
 #include <vector>
 
 #include "coir/base/number.hpp"
@@ -38,9 +39,13 @@ void echo(UdpSocket& socket) {
                 out.push_back({datagram.bytes(), &datagram.from});
             }
         }
-        // UDP promises nothing: what cannot be sent within a second is dropped.
-        std::size_t sent = 0;
-        (void)socket.send_batch(out, sent, Deadline::after(std::chrono::seconds(1)));
+        // UDP promises nothing: what cannot be sent, or not within a second, is dropped.
+        const auto deadline = Deadline::after(std::chrono::seconds(1));
+        for (std::span<const OutgoingDatagram> left = out; !left.empty();) {
+            std::size_t sent = 0;
+            const auto done = socket.send_batch(left, sent, deadline);
+            left = left.subspan(done ? sent : sent + 1);
+        }
     }
 }
 

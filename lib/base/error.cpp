@@ -7,7 +7,7 @@ namespace {
 
 const char* describe(Errc code) noexcept {
     switch (code) {
-        case Errc::unexpected_eof: return "the peer closed before it had sent everything";
+        case Errc::unexpected_eof: return "the end came before everything that was promised";
         case Errc::malformed_address: return "not an IP address and port";
         case Errc::malformed_number: return "not a decimal integer";
         case Errc::number_out_of_range: return "integer out of range";

@@ -99,6 +99,15 @@ TEST(Future, LetsWhoGotTheOutcomeDestroyThePromiseAtOnce) {
     }
 }
 
+TEST(Future, APromiseThatIsMovedToItselfStaysAsItWas) {
+    Promise<int> promise;
+    auto future = promise.get_future();
+    auto& same = promise;
+    promise = std::move(same);
+    promise.set_value(7);
+    EXPECT_EQ(future.get(), 7);
+}
+
 TEST(Future, MisuseIsAFutureError) {
     Promise<int> promise;
     auto future = promise.get_future();

@@ -6,7 +6,7 @@ namespace coir {
 
 /// Failures that std::errc has no name for. Codes from the kernel keep std::system_category().
 enum class Errc {
-    unexpected_eof = 1,        ///< The peer finished where more bytes were promised.
+    unexpected_eof = 1,        ///< A stream or file ended where more bytes were promised.
     malformed_address,         ///< The text is no IP address or no port.
     malformed_number,          ///< The text is no decimal integer.
     number_out_of_range,       ///< The integer does not fit its type.

@@ -59,7 +59,7 @@ public:
     /// Ends the connection in both directions; the other half's calls end with operation_canceled.
     void close() noexcept { stream_->close(); }
     [[nodiscard]] bool is_open() const noexcept { return stream_ != nullptr && stream_->is_open(); }
-    /// For its addresses and options.
+    /// For its addresses. Options are set before the split.
     [[nodiscard]] const Stream& stream() const noexcept { return *stream_; }
 
 private:
@@ -77,7 +77,7 @@ private:
 ///
 /// Its destructor shuts the writing side down: the peer reads what has been written, then the end of
 /// the stream. A writer that gives up in the middle of a message, which the peer must not take for
-/// whole, calls abort().
+/// whole, calls abort(); over a Unix socket, which cannot say that, its protocol has to.
 template <typename Stream>
 class WriteHalf final {
 public:
@@ -123,9 +123,10 @@ public:
     /// Ends the connection in both directions; the other half's calls end with operation_canceled.
     void close() noexcept { stream_->close(); }
     /// See TcpStream.
-    void abort() noexcept { stream_->abort(); }
+    void abort() noexcept requires requires(Stream& stream) { stream.abort(); }
+    { stream_->abort(); }
     [[nodiscard]] bool is_open() const noexcept { return stream_ != nullptr && stream_->is_open(); }
-    /// For its addresses and options.
+    /// For its addresses. Options are set before the split.
     [[nodiscard]] const Stream& stream() const noexcept { return *stream_; }
 
 private:

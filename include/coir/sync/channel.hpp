@@ -17,7 +17,8 @@ namespace coir {
 /// It may be destroyed when nobody waits, also by who has received from a send(), or sent to a receive(),
 /// that has not returned.
 /// Threads:  fibers of any runtime, and plain threads.
-/// Requires: a T is moved without suspending, and without an exception: one would end the program.
+/// Requires: a T is moved without suspending, and without an exception: thrown under the lock, that ends the
+///           program.
 /// Cost:     a short lock for each value; no allocation after the constructor.
 template <typename T>
 class Channel final : public detail::ChannelCore<T, detail::RingStore<T>> {

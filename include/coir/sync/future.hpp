@@ -231,9 +231,11 @@ public:
     Promise() : share_(new detail::FutureState<T>) {}
     Promise(Promise&&) noexcept = default;
     Promise& operator=(Promise&& other) noexcept {
-        Promise old(std::move(*this));
-        share_ = std::move(other.share_);
-        is_retrieved_ = other.is_retrieved_;
+        if (this != &other) {
+            Promise old(std::move(*this));
+            share_ = std::move(other.share_);
+            is_retrieved_ = other.is_retrieved_;
+        }
         return *this;
     }
     ~Promise() {
@@ -263,7 +265,8 @@ public:
     template <typename U = T>
     requires std::is_lvalue_reference_v<U>
     void set_value(std::type_identity_t<U> value) { share_->set_value(&value); }
-    /// Errors: std::future_error: promise_already_satisfied, no_state.
+    /// Errors: std::future_error: promise_already_satisfied, no_state. Requires: `exception` is not null, in
+    /// all builds.
     void set_exception(std::exception_ptr exception) {
         share_->set_exception(std::move(exception));
     }
