@@ -132,8 +132,7 @@ void discard_fiber(PreparedFiber prepared) noexcept {
 
 void run_fiber(FiberControl& control) noexcept {
     control.entry(control.storage);
-    destroy_locals(
-        control.task);  // of a detached fiber, or made by the destructors of the callable
+    destroy_values(control.task);  // of a detached fiber, or made by the destructors of its value
     FiberPlate::of(control.stack).take_down();
     end_bonds(control);
     control.core->fiber_finished(*Worker::current());
@@ -147,7 +146,7 @@ void JoinStateBase::keep_exception() noexcept {
 }
 
 bool JoinStateBase::end_run() noexcept {
-    destroy_locals(fiber_->task);  // a joiner finds none of them left
+    destroy_values(fiber_->task);  // a joiner finds none of them left
     // pairs with request_stop(): either it sees that the fiber has ended, or this sees it
     const bool is_detached = phase_.exchange(kFinished, std::memory_order_seq_cst) == kDetached;
     while (stoppers_.load(std::memory_order_seq_cst) != 0) {

@@ -1,5 +1,7 @@
 #include "runtime/task.hpp"
 
+#include <utility>
+
 #include "coir/base/opaque.hpp"
 #include "runtime/context_node.hpp"
 #include "runtime/worker.hpp"
@@ -7,8 +9,7 @@
 namespace coir::detail {
 
 Task::~Task() {
-    destroy_locals(*this);
-    release(context);
+    destroy_values(*this);
 }
 
 void Task::inherit(const Task& parent, bool with_deadline) noexcept {
@@ -21,6 +22,13 @@ void Task::inherit(const Task& parent, bool with_deadline) noexcept {
 Task& this_task() noexcept {
     Worker* const worker = Worker::current();
     return worker != nullptr ? worker->running_fiber().task : thread_task();
+}
+
+void destroy_values(Task& task) noexcept {
+    do {
+        destroy_locals(task);
+        release(std::exchange(task.context, nullptr));
+    } while (task.locals != nullptr);  // made by the destructors of the context's values
 }
 
 bool must_stop() noexcept {

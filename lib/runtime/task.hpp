@@ -42,5 +42,8 @@ struct Task {
 
 /// Destroys the fiber-local values of `task`, the newest first.
 void destroy_locals(Task& task) noexcept;
+/// Destroys what `task` carries of its user's: its fiber-local values, then its share of the context.
+/// Destructors may suspend, if it is the running fiber's.
+void destroy_values(Task& task) noexcept;
 
 }  // namespace coir::detail

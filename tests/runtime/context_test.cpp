@@ -101,5 +101,35 @@ TEST(Context, ValuesAreDestroyedWithTheLastFiberThatHasThem) {
     EXPECT_EQ(value.use_count(), 1);
 }
 
+TEST(Context, ADestructorOfAValueMaySuspendAndUseTheFiber) {
+    // It used to run when its fiber had ended, on the worker's dispatcher, which cannot wait.
+    struct Waiting {
+        std::uint64_t* fiber;
+        ~Waiting() {
+            this_fiber::sleep_for(1ms);
+            *fiber = this_fiber::id();
+        }
+    };
+    static const ContextKey<std::unique_ptr<Waiting>> key;
+    Runtime runtime({.workers = 1});
+    runtime.run([] {
+        std::uint64_t destroyed_by = 0;
+        std::uint64_t id = 0;
+        Parker go_on;
+        FiberHandle<void> holder;
+        {
+            const WithContext with(key, std::make_unique<Waiting>(&destroyed_by));
+            holder = spawn([&] {
+                id = this_fiber::id();
+                (void)go_on.park(Deadline::never());
+            });
+        }
+        go_on.unpark();
+        holder.join();
+        EXPECT_NE(id, 0U);
+        EXPECT_EQ(destroyed_by, id);  // before its joiner goes on
+    });
+}
+
 }  // namespace
 }  // namespace coir

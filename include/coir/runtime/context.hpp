@@ -42,6 +42,8 @@ void leave_context() noexcept;
 ///
 /// The value is set by a WithContext for a block of code, and is constant: who needs another one sets
 /// it inside. (So does Go's context.WithValue.) Make keys with static lifetime.
+/// The last that has a value destroys it: a fiber when it ends, before its joiner goes on. The destructor
+/// may suspend there.
 /// Threads: any.
 template <typename T>
 class ContextKey final {
