@@ -108,6 +108,17 @@ TEST_F(ScopeOnFibers, LeavingItByAnExceptionStopsItsFibersAndWaitsForThem) {
     });
 }
 
+TEST_F(ScopeOnFibers, TheFailureOfAFiberIsNotHiddenByWhatTheBodyMakesOfIt) {
+    runtime_.run([] {
+        EXPECT_THROW(scope([](Scope& scope) {
+                         scope.spawn([] { throw std::out_of_range("the cause"); });
+                         ASSERT_TRUE(scope.wait(soon()));
+                         throw std::runtime_error("the consequence");
+                     }),
+                     std::out_of_range);
+    });
+}
+
 TEST_F(ScopeOnFibers, ARequestToStopReachesScopesWithinScopes) {
     runtime_.run([] {
         std::atomic<int> waiting{0};

@@ -125,9 +125,7 @@ public:
     ///           task-wide deadline passes, first.
     void join() {
         state_.wait(Deadline::never(), StopRequests::obeyed).value();
-        if (const std::exception_ptr exception = state_.take_exception()) {
-            std::rethrow_exception(exception);
-        }
+        rethrow_failure();
     }
     /// Waits for all fibers, and leaves their exceptions to join().
     /// Errors: timed_out, operation_canceled.
@@ -143,22 +141,38 @@ public:
     [[nodiscard]] std::size_t failures() const noexcept { return state_.failures(); }
 
 private:
+    template <typename F>
+    friend auto scope(F&& body) -> std::invoke_result_t<F, Scope&>;
+
+    /// Rethrows the first exception of its fibers, if there is one.
+    void rethrow_failure() {
+        if (const std::exception_ptr exception = state_.take_exception()) {
+            std::rethrow_exception(exception);
+        }
+    }
+
     detail::ScopeState state_;
 };
 
 /// Calls `body` with a new Scope and joins it; returns what `body` returned.
 ///
-/// Whatever fails first, `body` or a fiber, stops the rest; all have ended when its exception is rethrown.
+/// Whatever fails first, `body` or a fiber, stops the fibers that are left; all have ended when its exception
+/// is rethrown. `body` itself is not asked to stop: what it waits for must end when a fiber fails.
 template <typename F>
 auto scope(F&& body) -> std::invoke_result_t<F, Scope&> {
     Scope scope;
-    if constexpr (std::is_void_v<std::invoke_result_t<F, Scope&>>) {
-        std::forward<F>(body)(scope);
-        scope.join();
-    } else {
-        auto value = std::forward<F>(body)(scope);
-        scope.join();
-        return value;
+    try {
+        if constexpr (std::is_void_v<std::invoke_result_t<F, Scope&>>) {
+            std::forward<F>(body)(scope);
+            scope.join();
+        } else {
+            auto value = std::forward<F>(body)(scope);
+            scope.join();
+            return value;
+        }
+    } catch (...) {
+        scope.rethrow_failure();  // the cause; what `body` made of it is the consequence
+        throw;
     }
 }
 
