@@ -71,12 +71,12 @@ void ScopeState::remove(FiberControl& fiber) noexcept {
     }
 }
 
-void ScopeState::fail(const std::exception_ptr& exception) noexcept {
+void ScopeState::fail(const FiberControl& fiber, const std::exception_ptr& exception) noexcept {
+    if (fiber.stop.is_requested() && says_canceled(exception)) {
+        return;
+    }
     {
         const std::lock_guard lock(lock_);
-        if (stopped_ && says_canceled(exception)) {
-            return;
-        }
         if (failures_++ == 0) {
             first_exception_ = exception;
         }

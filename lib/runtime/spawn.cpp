@@ -141,7 +141,7 @@ void run_fiber(FiberControl& control) noexcept {
 void JoinStateBase::keep_exception() noexcept {
     exception_ = std::current_exception();
     if (scope_ != nullptr) {
-        scope_->fail(exception_);
+        scope_->fail(*fiber_, exception_);
     }
 }
 

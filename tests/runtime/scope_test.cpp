@@ -59,6 +59,14 @@ TEST_F(ScopeOnFibers, GivesTheValuesOfItsFibers) {
     EXPECT_EQ(sum, 3);
 }
 
+TEST_F(ScopeOnFibers, ABodyMayReturnAReference) {
+    // It used to refer to a copy in the frame of scope().
+    runtime_.run([] {
+        int one = 1;
+        EXPECT_EQ(&scope([&](Scope&) -> int& { return one; }), &one);
+    });
+}
+
 TEST_F(ScopeOnFibers, AFailureStopsTheOthersAndIsRethrownByJoin) {
     runtime_.run([] {
         std::atomic<int> canceled{0};
@@ -191,6 +199,30 @@ TEST_F(ScopeOnFibers, SayingOperationCanceledAfterARequestIsNoFailure) {
         scope.spawn([] { throw std::system_error(this_fiber::sleep_for(1h)); });
         scope.request_stop();
         EXPECT_NO_THROW(scope.join());
+    });
+}
+
+TEST_F(ScopeOnFibers, AFiberThatItsHandleAsksToStopStopsNobodyElse) {
+    // Its saying operation_canceled used to count as a failure, which stopped the whole scope.
+    runtime_.run([] {
+        Scope scope;
+        auto asked = scope.spawn([] {
+            if (const auto error = this_fiber::sleep_for(1h)) {
+                throw std::system_error(error);
+            }
+        });
+        Parker go_on;
+        auto other = scope.spawn([&] {
+            go_on.park(soon()).value();
+            return this_fiber::stop_requested();
+        });
+        asked.request_stop();
+        ASSERT_TRUE(asked.wait(soon()));
+        go_on.unpark();
+        EXPECT_FALSE(other.join());
+        EXPECT_NO_THROW(scope.join());
+        EXPECT_EQ(scope.failures(), 0U);
+        EXPECT_THROW(asked.join(), std::system_error);
     });
 }
 

@@ -30,7 +30,8 @@ public:
     void add(FiberControl& fiber) noexcept;
     /// The fiber's last word to its scope.
     void remove(FiberControl& fiber) noexcept;
-    void fail(const std::exception_ptr& exception) noexcept;
+    /// `exception` has left `fiber`, which is the calling one.
+    void fail(const FiberControl& fiber, const std::exception_ptr& exception) noexcept;
 
     void request_stop() noexcept;
     /// Claims and pins all fibers, and adds them to a chain for request_stop_of_all().
@@ -118,8 +119,8 @@ public:
     }
 
     /// Waits for all fibers, also for those that are spawned meanwhile; then rethrows the first exception
-    /// of theirs. (One that a fiber of a stopped scope ends with to say operation_canceled is none.) The
-    /// scope can be used again after it.
+    /// of theirs. (One that a fiber ends with to say operation_canceled, after it has been asked to stop, is
+    /// none.) The scope can be used again after it; but what has been stopped, by a failure too, stays so.
     /// Suspends: until all have ended.
     /// Errors:   std::system_error: operation_canceled, timed_out if the waiting fiber is to stop, or its
     ///           task-wide deadline passes, first.
@@ -166,7 +167,7 @@ auto scope(F&& body) -> std::invoke_result_t<F, Scope&> {
             std::forward<F>(body)(scope);
             scope.join();
         } else {
-            auto value = std::forward<F>(body)(scope);
+            decltype(auto) value = std::forward<F>(body)(scope);
             scope.join();
             return value;
         }
