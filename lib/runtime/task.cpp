@@ -14,7 +14,7 @@ Task::~Task() {
 
 void Task::inherit(const Task& parent, bool with_deadline) noexcept {
     context = share(parent.context);
-    if (with_deadline && parent.shields == 0) {
+    if (with_deadline) {
         deadline = parent.deadline;
     }
 }

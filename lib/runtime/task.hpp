@@ -25,7 +25,7 @@ struct Task {
     }
     /// When a wait ends that was given `own`.
     [[nodiscard]] Deadline earlier(Deadline own, StopRequests stops) const noexcept {
-        return obeys(stops) && deadline < own ? deadline : own;
+        return stops == StopRequests::obeyed && deadline < own ? deadline : own;
     }
 
     Deadline deadline = Deadline::never();

@@ -79,12 +79,16 @@ this_fiber::DeadlineScope::~DeadlineScope() {
     detail::this_task().deadline = before_;
 }
 
-this_fiber::Shield::Shield() noexcept {
-    ++detail::this_task().shields;
+this_fiber::Shield::Shield() noexcept : before_(detail::this_task().deadline) {
+    detail::Task& task = detail::this_task();
+    task.deadline = Deadline::never();
+    ++task.shields;
 }
 
 this_fiber::Shield::~Shield() {
-    --detail::this_task().shields;
+    detail::Task& task = detail::this_task();
+    --task.shields;
+    task.deadline = before_;
 }
 
 int this_worker::index() noexcept {

@@ -354,6 +354,35 @@ TEST(TaskDeadline, IsInheritedBySpawnAndNotBySpawnDetached) {
     });
 }
 
+TEST(TaskDeadline, OfAScopeWithinAShieldHolds) {
+    // It used to be ignored, as the one around the shield is: clean-up could not be given a time limit.
+    const auto clean_up = [] {
+        const this_fiber::DeadlineScope passed(Deadline::after(-1s));
+        {
+            const this_fiber::Shield shield;
+            EXPECT_TRUE(this_fiber::deadline().is_never());
+            const Deadline limit = Deadline::after(1ms);
+            const this_fiber::DeadlineScope limited(limit);
+            EXPECT_EQ(this_fiber::sleep_for(1h), std::errc::timed_out);
+            {
+                const this_fiber::Shield inner;
+                EXPECT_FALSE(this_fiber::sleep_for(1ms));
+            }
+            EXPECT_EQ(this_fiber::deadline(), limit);
+        }
+        EXPECT_EQ(this_fiber::sleep_for(1h), std::errc::timed_out);
+    };
+    Runtime runtime({.workers = 1});
+    runtime.run(clean_up);
+    runtime.run([] {
+        const this_fiber::Shield shield;
+        const Deadline limit = Deadline::after(1h);
+        const this_fiber::DeadlineScope limited(limit);
+        EXPECT_EQ(spawn([] { return this_fiber::deadline(); }).join(), limit);
+    });
+    clean_up();
+}
+
 TEST(TaskDeadline, WorksOnAPlainThread) {
     const this_fiber::DeadlineScope limit(Deadline::after(2ms));
     Parker parker;

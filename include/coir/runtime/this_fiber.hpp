@@ -42,7 +42,8 @@ std::error_code sleep_for(std::chrono::duration<Rep, Period> duration) noexcept 
 [[nodiscard]] std::stop_token stop_token();
 
 /// When every wait of this fiber gives up with timed_out, whatever deadline of its own it has; never,
-/// unless a DeadlineScope says otherwise here or where the fiber was spawned.
+/// unless a DeadlineScope says otherwise here or where the fiber was spawned. Behind a Shield only those
+/// within it count.
 [[nodiscard]] Deadline deadline() noexcept;
 
 /// While it lives, the fiber's task-wide deadline is the earlier of the one before and `deadline`. Fibers
@@ -60,17 +61,21 @@ private:
     Deadline before_;
 };
 
-/// While it lives, requests to stop and the task-wide deadline do not end this fiber's waits: for
-/// clean-up that must talk to somebody. What is spawned meanwhile is shielded as well, in that neither
-/// reaches it through this fiber.
+/// While it lives, requests to stop and the task-wide deadline around it do not end this fiber's waits: for
+/// clean-up that must talk to somebody. A DeadlineScope within it limits that. What is spawned meanwhile is
+/// shielded as well, in that neither reaches it through this fiber; but a Scope that was made before
+/// passes its own requests on to it.
 ///
-/// Requires: destroyed by the fiber or thread that made it.
+/// Requires: destroyed by the fiber or thread that made it, in reverse order, DeadlineScopes included.
 class [[nodiscard]] Shield final {
 public:
     Shield() noexcept;
     ~Shield();
     Shield(const Shield&) = delete;
     Shield& operator=(const Shield&) = delete;
+
+private:
+    Deadline before_;
 };
 
 }  // namespace coir::this_fiber
