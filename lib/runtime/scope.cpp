@@ -22,14 +22,19 @@ bool says_canceled(const std::exception_ptr& exception) noexcept {
     }
 }
 
-}  // namespace
-
-ScopeState::ScopeState(RuntimeCore* core) : core_(core) {
+RuntimeCore* own_core() {
     Worker* const here = Worker::current();
     if (here == nullptr) {
-        if (core == nullptr) {
-            throw std::system_error(Errc::not_a_fiber, "coir::Scope");
-        }
+        throw std::system_error(Errc::not_a_fiber, "coir::Scope");
+    }
+    return &here->core();
+}
+
+}  // namespace
+
+ScopeState::ScopeState(RuntimeCore* core) : core_(core != nullptr ? core : own_core()) {
+    Worker* const here = Worker::current();
+    if (here == nullptr) {
         return;
     }
     // A shielded fiber's scope is shielded from what the fiber is shielded from.

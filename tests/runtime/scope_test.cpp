@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "coir/base/error.hpp"
+#include "coir/runtime/blocking.hpp"
 #include "coir/runtime/this_fiber.hpp"
 #include "support/patience.hpp"
 
@@ -260,6 +261,20 @@ TEST_F(ScopeOnFibers, ItsFibersCanSpawnIntoIt) {
         Tree::grow(scope, ended, 8);
         scope.join();
         EXPECT_EQ(ended, (1 << 9) - 1);
+    });
+}
+
+TEST_F(ScopeOnFibers, PlainThreadsCanSpawnIntoIt) {
+    // They used to be told that they are no fibers, unless the scope was made with a Runtime.
+    runtime_.run([] {
+        Scope scope;
+        Parker go_on;
+        scope.spawn([&] { go_on.park(soon()).value(); });  // keeps it open for others
+        const auto id =
+            blocking([&] { return scope.spawn([] { return this_fiber::id(); }).join(); });
+        EXPECT_NE(id, 0U);
+        go_on.unpark();
+        scope.join();
     });
 }
 

@@ -87,8 +87,8 @@ public:
 /// scope is left without a join(), by an exception for one, they are asked to stop and waited for. A
 /// request to stop the fiber that made the scope reaches its fibers too, and theirs.
 ///
-/// Threads: made, joined and destroyed by one fiber, or by a plain thread if a Runtime is given. Others may
-///          spawn() into it while one of its fibers is alive, and request_stop().
+/// Threads: made, joined and destroyed by one fiber, or by a plain thread if a Runtime is given. Others,
+///          plain threads too, may spawn() into it while one of its fibers is alive, and request_stop().
 /// Cost:    no allocation of its own.
 class Scope final {
 public:
