@@ -28,7 +28,7 @@ RuntimeCore::RuntimeCore(const RuntimeOptions& options, StackGuards guards)
     : options_(options),
       number_(next_runtime_number()),
       guards_(guards),
-      slabs_(options.stack_bytes, options.guard_bytes, guards),
+      slabs_(std::max(options.stack_bytes, kLeastStackBytes), options.guard_bytes, guards),
       idle_(options.workers),
       started_(static_cast<std::ptrdiff_t>(options.workers)),
       blocking_pool_(std::make_shared<BlockingPool>(

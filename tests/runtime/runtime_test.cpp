@@ -32,6 +32,16 @@ TEST(Runtime, RunRethrowsTheExceptionOfItsMainFiber) {
     EXPECT_THROW(runtime.run([] { throw std::runtime_error("boom"); }), std::runtime_error);
 }
 
+TEST(Runtime, ItsFibersHaveStacksOfTheLeastSizeAtLeast) {
+    // 0 used to end in a division by zero, and a page in a callable that is too large for it.
+    for (const std::size_t bytes : {0U, 1U, 4096U}) {
+        Runtime runtime({.workers = 1, .stack_bytes = bytes});
+        EXPECT_EQ(runtime.run([] { return 1; }), 1);
+        EXPECT_EQ(runtime.run([] { return spawn({.stack_bytes = 1}, [] { return 2; }).join(); }),
+                  2);
+    }
+}
+
 TEST(Runtime, CanBeMadeAndStoppedManyTimesInOneProcess) {
     for (int i = 0; i != 50; ++i) {
         Runtime runtime({.workers = 3});

@@ -24,7 +24,7 @@ struct RuntimeOptions {
     /// Worker threads; 0 means usable_cpus().
     std::size_t workers = 0;
     /// Stack of a fiber that does not ask for another, in bytes. Address space, not memory: only
-    /// touched pages count. 128 KiB leaves room for printf and regular expressions.
+    /// touched pages count. 128 KiB leaves room for printf and regular expressions; 16 KiB is the least.
     std::size_t stack_bytes = 128 * 1024;
     /// Memory below each stack that may not be touched, in bytes; a page at least. A function whose frame
     /// is larger can jump over it, into another stack, unless it was compiled with
