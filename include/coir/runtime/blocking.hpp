@@ -118,7 +118,9 @@ private:
 ///           frame, and nobody can end a system call from outside.
 /// Errors:   std::system_error: timed_out, operation_canceled, then `function` has not been called and
 ///           never will be; resource_unavailable_try_again if there is no thread and none can be started.
-/// Threads:  `function` runs on a plain thread: no this_fiber, no thread-locals of the caller.
+/// Threads:  `function` runs on a plain thread: no this_fiber, no thread-locals of the caller. All signals but
+///           those of faults are blocked there, and so in a program that it starts by fork() and exec():
+///           that would not hear SIGTERM.
 /// Cost:     two switches of threads, as to ask one through a condition variable: 45 us where both have
 ///           fallen asleep; no allocation.
 template <typename F>

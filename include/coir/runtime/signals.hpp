@@ -29,7 +29,8 @@ struct SignalInfo {
 /// Errors: invalid_argument for what is no signal, and for SIGKILL and SIGSTOP.
 [[nodiscard]] Result<void> block_signals(std::initializer_list<int> signals) noexcept;
 
-/// Signals as a stream that a fiber reads, instead of handlers that interrupt anybody anywhere.
+/// Signals as a stream that a fiber reads, instead of handlers that interrupt anybody anywhere. Those that
+/// are sent to the process: one for a single thread, by raise() or pthread_kill(), can be read there only.
 ///
 ///     auto signals = SignalStream::open({SIGTERM, SIGINT}).value();
 ///     Runtime runtime;

@@ -26,8 +26,10 @@ struct SpawnOptions {
     /// 0 means RuntimeOptions::stack_bytes.
     std::size_t stack_bytes = 0;
     /// The worker on which the fiber starts; -1 means the spawning one, or any.
+    /// Requires: less than the number of workers.
     int worker = -1;
     /// The fiber stays on its worker and is never stolen.
+    /// Requires: `worker` is given, or the spawning fiber is one of the same runtime.
     bool pinned = false;
 };
 
