@@ -7,6 +7,8 @@
 #include <algorithm>
 
 #include "base/retried.hpp"
+#include "coir/base/assert.hpp"
+#include "coir/base/socket_calls.hpp"
 #include "coir/base/syscall.hpp"
 #include "coir/runtime/blocking.hpp"
 
@@ -40,7 +42,9 @@ int flags_of(const OpenOptions& options) noexcept {
 // The functions below may block.
 
 Result<UniqueFd> open_now(const std::string& path, const OpenOptions& options) noexcept {
-    if (path.find('\0') != std::string::npos) {
+    const bool changes = options.create || options.truncate || options.append;
+    if (path.find('\0') != std::string::npos || !(options.read || options.write) ||
+        (changes && !options.write) || (options.exclusive && !options.create)) {
         return std::errc::invalid_argument;
     }
     COIR_TRY(const std::size_t fd, syscall::retried([&] {
@@ -98,6 +102,7 @@ Result<File> File::open(const std::string& path, const OpenOptions& options, Dea
 
 Result<std::size_t> File::read_some_at(std::uint64_t offset, std::span<std::byte> into,
                                        Deadline deadline) const noexcept {
+    COIR_ASSERT(!into.empty());
     return on_pool(deadline, [&] { return read_now(fd_.get(), offset, into); });
 }
 
@@ -123,7 +128,7 @@ Result<void> File::write_all_at(std::uint64_t offset, std::span<const std::byte>
 Result<void> File::append(std::span<const std::byte> from, Deadline deadline) noexcept {
     return on_pool(deadline, [&]() -> Result<void> {
         while (!from.empty()) {
-            COIR_TRY(const std::size_t size, syscall::write(fd_.get(), from));
+            COIR_TRY(const std::size_t size, syscall::write_without_sigpipe(fd_.get(), from));
             from = from.subspan(size);
         }
         return {};

@@ -99,8 +99,7 @@ private:
 }  // namespace
 
 Result<std::size_t> select_among(std::span<SelectArm* const> arms, Deadline deadline) {
-    constexpr std::size_t kMostArms = 64;
-    COIR_CHECK(arms.size() <= kMostArms);
+    COIR_CHECK(arms.size() <= kMostSelectArms);
     if (must_stop()) {
         return std::errc::operation_canceled;
     }
@@ -108,7 +107,7 @@ Result<std::size_t> select_among(std::span<SelectArm* const> arms, Deadline dead
     if (const std::size_t ready = try_all(arms, first); ready != arms.size()) {
         return ready;
     }
-    std::array<bool, kMostArms> told_space;
+    std::array<bool, kMostSelectArms> told_space;
     const std::span<bool> told(told_space.data(), arms.size());
     for (;;) {
         Selection selection;
@@ -146,7 +145,7 @@ bool SlotArm::enroll(std::atomic<std::uintptr_t>& slot, Selection& selection) no
                                      std::memory_order_seq_cst)) {
         return false;
     }
-    COIR_ASSERT(!holds_waiter(held));  // somebody else waits here
+    COIR_CHECK(!holds_waiter(held));  // another arm, or somebody else, waits here
     return true;
 }
 

@@ -43,7 +43,7 @@ public:
     void end_wait(std::atomic<std::uintptr_t>& slot) noexcept {
         const auto address = reinterpret_cast<std::uintptr_t>(&slot);
         if ((word_.fetch_sub(address, std::memory_order_acq_rel) & kRequested) != 0) {
-            lock_.lock();  // until request() is done with the slot
+            lock_.lock();  // until take_effect() is done with the slot
             lock_.unlock();
         }
     }

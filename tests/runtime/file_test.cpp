@@ -146,6 +146,18 @@ TEST_P(FileOn, OpenDoesWhatItsOptionsSay) {
     });
 }
 
+TEST_P(FileOn, OpenRefusesOptionsThatMeanNothing) {
+    run([this] {
+        for (const OpenOptions options :
+             {OpenOptions{.read = false}, OpenOptions{.create = true},
+              OpenOptions{.truncate = true}, OpenOptions{.append = true},
+              OpenOptions{.write = true, .exclusive = true}}) {
+            EXPECT_EQ(File::open(path("file"), options, soon()).error(),
+                      std::errc::invalid_argument);
+        }
+    });
+}
+
 TEST_P(FileOn, OpenIsNotHeldUpByAPipeWithoutAPeer) {
     run([this] {
         ASSERT_EQ(::mkfifo(path("fifo").c_str(), 0600), 0);

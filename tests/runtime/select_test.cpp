@@ -10,8 +10,10 @@
 #include <vector>
 
 #include "coir/base/error.hpp"
+#include "coir/runtime/pipe.hpp"
 #include "coir/runtime/runtime.hpp"
 #include "coir/runtime/this_fiber.hpp"
+#include "coir/runtime/ticker.hpp"
 #include "runtime/descriptors.hpp"
 #include "support/joined_fiber.hpp"
 #include "support/patience.hpp"
@@ -145,6 +147,30 @@ TEST(Select, ADescriptorIsStillReadyWhenAnotherArmThrows) {
         }
     });
     EXPECT_GT(thrown, 0);
+}
+
+TEST(Select, WaitsForATickerAndAPipe) {
+    Runtime runtime({.workers = 2});
+    runtime.run([] {
+        auto ticker = Ticker::start(5ms).value();
+        auto never = Ticker::start(1h).value();
+        auto pipe = Pipe::create().value();
+        EXPECT_EQ(
+            select_until(soon(), on_readable(pipe.reader.source()), on_readable(ticker.source()))
+                .value(),
+            1U);
+        EXPECT_GE(ticker.tick(soon()).value(), 1U);
+        EXPECT_EQ(
+            select_until(soon(), on_readable(never.source()), on_writable(pipe.writer.source()))
+                .value(),
+            1U);
+        const auto text = std::as_bytes(std::span("x", 1));
+        ASSERT_TRUE(pipe.writer.write_all(text, soon()));
+        EXPECT_EQ(
+            select_until(soon(), on_readable(never.source()), on_readable(pipe.reader.source()))
+                .value(),
+            1U);
+    });
 }
 
 TEST(Select, TellsOfACanceledSource) {

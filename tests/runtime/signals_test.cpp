@@ -7,6 +7,7 @@
 #include <csignal>
 
 #include "coir/runtime/runtime.hpp"
+#include "coir/runtime/select.hpp"
 #include "coir/runtime/spawn.hpp"
 #include "coir/runtime/this_fiber.hpp"
 #include "support/patience.hpp"
@@ -40,6 +41,16 @@ TEST(SignalStream, WakesAFiberThatWaits) {
             ASSERT_EQ(::kill(::getpid(), SIGUSR1), 0);
             EXPECT_EQ(waiting.join(), SIGUSR1);
         }
+    });
+}
+
+TEST(SignalStream, CanBeOneOfSeveralThatAreWaitedFor) {
+    auto signals = SignalStream::open({SIGUSR1}).value();
+    Runtime runtime({.workers = 1});
+    runtime.run([&] {
+        ASSERT_EQ(::kill(::getpid(), SIGUSR1), 0);
+        EXPECT_EQ(select(on_deadline(soon()), on_readable(signals.source())).value(), 1U);
+        EXPECT_EQ(signals.next(soon()).value().number, SIGUSR1);
     });
 }
 

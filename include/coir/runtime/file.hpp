@@ -12,11 +12,12 @@
 
 namespace coir {
 
+/// Combinations that mean nothing, and neither read nor write, are an invalid_argument.
 struct OpenOptions {
     bool read = true;
     bool write = false;
     bool create = false;     ///< Makes the file if there is none. Requires: write.
-    bool exclusive = false;  ///< With create: file_exists if there is one.
+    bool exclusive = false;  ///< file_exists if there is one. Requires: create.
     bool truncate = false;   ///< Empties it. Requires: write.
     bool append = false;     ///< All writes go to the end, whatever their offset. Requires: write.
     unsigned permissions = 0644;  ///< Of a file that is made; the process's umask is taken off.
@@ -28,7 +29,8 @@ struct OpenOptions {
 /// Suspends: each call until a thread has done it. `deadline`, a task-wide deadline and a request to stop
 ///           end it only while it waits for a thread: a disk cannot be interrupted. A plain thread does
 ///           the call itself.
-/// Errors:   timed_out, operation_canceled before anything was done; what the system call says.
+/// Errors:   timed_out, operation_canceled before anything was done, resource_unavailable_try_again if no
+///           thread can be started; what the system call says. No SIGPIPE.
 /// Threads:  any number of fibers at a time, as the offsets are theirs; but open and destroy it alone.
 ///           The destructor closes on the thread it is called on: ask sync() first for the errors that
 ///           a network file system would tell at a close.
@@ -43,7 +45,7 @@ public:
     [[nodiscard]] static Result<File> open(const std::string& path, const OpenOptions& options,
                                            Deadline deadline);
 
-    /// Reads at least one byte, but 0 at the end of the file and beyond.
+    /// Reads at least one byte, but 0 at the end of the file and beyond. Requires: `into` is not empty.
     [[nodiscard]] Result<std::size_t> read_some_at(std::uint64_t offset, std::span<std::byte> into,
                                                    Deadline deadline) const noexcept;
     /// The whole file, from its start to its end.

@@ -29,6 +29,8 @@ public:
     void cancel() noexcept { source_.cancel(); }
     [[nodiscard]] bool is_open() const noexcept { return source_.is_open(); }
     [[nodiscard]] int native_handle() const noexcept { return source_.fd(); }
+    /// For select(): on_readable(it.source()).
+    [[nodiscard]] IoSource& source() noexcept { return source_; }
 
 private:
     IoSource source_;
@@ -54,6 +56,8 @@ public:
     void cancel() noexcept { source_.cancel(); }
     [[nodiscard]] bool is_open() const noexcept { return source_.is_open(); }
     [[nodiscard]] int native_handle() const noexcept { return source_.fd(); }
+    /// For select(): on_writable(it.source()).
+    [[nodiscard]] IoSource& source() noexcept { return source_; }
 
 private:
     IoSource source_;

@@ -58,7 +58,10 @@ protected:
     ~SelectArm() = default;
 };
 
+inline constexpr std::size_t kMostSelectArms = 64;
+
 /// The index of the arm that has been completed. Errors: timed_out, operation_canceled.
+/// Requires: at most kMostSelectArms, in all builds.
 [[nodiscard]] Result<std::size_t> select_among(std::span<SelectArm* const> arms, Deadline deadline);
 
 /// The part of the arms that wait in a slot.
@@ -206,6 +209,7 @@ template <typename Handler = detail::NoHandler>
 /// Exactly one arm is completed; of the others nothing is taken and nothing is lost. If several can be, each
 /// call begins with another one, so that none starves.
 ///
+/// Requires: no two arms for the same handle, or the same direction of one source; in all builds.
 /// Suspends: until an arm is completed, or `deadline`. A plain thread blocks.
 /// Returns:  the index of the arm.
 /// Errors:   timed_out, operation_canceled: no arm has been completed.
@@ -214,6 +218,7 @@ template <typename... Arms>
 requires(sizeof...(Arms) > 0 && (std::is_base_of_v<detail::SelectArm, std::remove_cvref_t<Arms>> &&
                                  ...)) Result<std::size_t> select_until(Deadline deadline,
                                                                         Arms&&... arms) {
+    static_assert(sizeof...(Arms) <= detail::kMostSelectArms);
     const std::array<detail::SelectArm*, sizeof...(Arms)> all{&arms...};
     auto chosen = detail::select_among(all, deadline);
     if (chosen) {

@@ -54,6 +54,8 @@ public:
 
     /// Ends the next() that waits, and every later one, with operation_canceled.
     void cancel() noexcept { source_.cancel(); }
+    /// For select(): `on_readable(it.source())`, and then next().
+    [[nodiscard]] IoSource& source() noexcept { return source_; }
 
 private:
     explicit SignalStream(UniqueFd fd) noexcept : source_(std::move(fd)) {}

@@ -33,7 +33,7 @@ std::error_code sleep_for(std::chrono::duration<Rep, Period> duration) noexcept 
 [[nodiscard]] std::string_view name() noexcept;
 
 /// Whether the fiber has been asked to stop, by its handle, its scope or its runtime. From then on every
-/// call that may suspend fails with operation_canceled; Shield tells the exceptions. False outside a
+/// call that may suspend fails with operation_canceled; docs/suspension.md tells the exceptions. False outside a
 /// fiber.
 [[nodiscard]] bool stop_requested() noexcept;
 /// The same as a token, for std::stop_callback and for other libraries. A callback runs on the thread of

@@ -30,6 +30,8 @@ public:
 
     /// Ends the tick() that waits, and every later one, with operation_canceled.
     void cancel() noexcept { source_.cancel(); }
+    /// For select(): `on_readable(it.source())`, and then tick().
+    [[nodiscard]] IoSource& source() noexcept { return source_; }
 
 private:
     explicit Ticker(UniqueFd timer) noexcept : source_(std::move(timer)) {}
