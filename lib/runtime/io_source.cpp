@@ -67,8 +67,10 @@ Result<void> IoSource::wait_on_thread(int direction, Deadline deadline) noexcept
         }
         auto turn = kTurn;
         if (!deadline.is_never()) {
-            const auto left = deadline.time_point() - Deadline::Clock::now();
-            turn = std::clamp(ceil<milliseconds>(left), milliseconds::zero(), kTurn);
+            const auto now = Deadline::Clock::now();
+            turn = deadline.has_passed(now)
+                       ? milliseconds::zero()
+                       : std::min(ceil<milliseconds>(deadline.time_point() - now), kTurn);
         }
         pollfd entry{fd_.get(), events, 0};
         const int count = ::poll(&entry, 1, static_cast<int>(turn.count()));

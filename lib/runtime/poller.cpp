@@ -94,10 +94,12 @@ int Poller::wait_for_events(int milliseconds) noexcept {
 }
 
 int Poller::wait_for_events_until(Clock::time_point until) noexcept {
-    const auto left = until - Clock::now();
-    if (left <= Clock::duration::zero()) {
+    // Compared first: of a time before the clock's beginning the distance may not fit.
+    const auto now = Clock::now();
+    if (until <= now) {
         return wait_for_events(0);
     }
+    const auto left = until - now;
     if (has_pwait2_) {
         const timespec timeout = to_timespec(left);
         const int count = ::epoll_pwait2(epoll_.get(), events_.data(),
@@ -117,8 +119,7 @@ int Poller::wait_for_events_until(Clock::time_point until) noexcept {
 
 // False if `until` is too near, or the kernel refuses.
 bool Poller::alarm_rings_by(Clock::time_point until) noexcept {
-    const auto now = coarse_now();
-    if (until - now < kAlarmFrom) {
+    if (until < coarse_now() + kAlarmFrom) {
         return false;
     }
     // It may ring early for one that has gone; but it must not have rung already.

@@ -258,7 +258,7 @@ void Scheduler::expire_deadlines(bool exactly) noexcept {
     // The coarse clock is a tick behind at most. But who slept until a deadline must see it pass, and a
     // sleep is to end when it was said to.
     auto now = coarse_now();
-    if (exactly || next - now < kCoarseTick) {
+    if (exactly || next < now + kCoarseTick) {
         now = Clock::now();
     }
     if (next <= now) {

@@ -15,6 +15,7 @@
 #include "coir/runtime/this_fiber.hpp"
 #include "support/give_way.hpp"
 #include "support/joined_fiber.hpp"
+#include "support/patience.hpp"
 
 namespace coir {
 namespace {
@@ -241,6 +242,17 @@ TEST(ThisFiber, SleepsAtLeastAsLongAsAsked) {
         this_fiber::sleep_for(5ms);
         EXPECT_GE(Clock::now() - begin, 5ms);
     });
+}
+
+// The distance between now and the clock's beginning did not fit, and became a long time.
+TEST(ThisFiber, ASleepThatEndsBeforeTheClockBeginsIsOver) {
+    Runtime runtime({.workers = 1});
+    auto sleeper = runtime.spawn([] {
+        EXPECT_FALSE(this_fiber::sleep_for(std::chrono::nanoseconds::min()));
+        EXPECT_FALSE(this_fiber::sleep_until(Deadline::at(Clock::time_point::min())));
+        EXPECT_FALSE(this_fiber::sleep_until(Deadline::at(Clock::time_point::min() + 1ns)));
+    });
+    EXPECT_TRUE(sleeper.wait(test::soon()));
 }
 
 TEST(ThisFiber, YieldLetsTheOtherFibersRun) {
