@@ -32,7 +32,7 @@ IoSource::~IoSource() {
         // Who was told of a close() may come here before the call that told it is done.
         state->await_closers();
     }
-    fd_.reset();  // takes it out of its epoll as well
+    fd_.reset();  // takes it out of its epoll as well, unless somebody has a duplicate
     if (state != nullptr) {
         IoState::recycle(state);
     }

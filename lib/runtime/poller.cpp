@@ -253,7 +253,12 @@ Result<void> Poller::move_here(int fd, IoState& state, IoState::Direction direct
     epoll_event event{};
     event.events = events | EPOLLET;
     event.data.u64 = state.tag();
-    if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) < 0) {
+    int done = ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
+    if (done < 0 && syscall::last_error() == std::errc::file_exists) {
+        // An earlier owner of the number has closed it, but somebody had a duplicate, and it came back.
+        done = ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event);
+    }
+    if (done < 0) {
         const std::error_code error = syscall::last_error();
         state.poller.store(0, std::memory_order_release);
         // The other direction's fiber may rely on the registration that is gone: let it look again.

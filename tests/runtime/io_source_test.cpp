@@ -1,6 +1,8 @@
 #include "coir/runtime/io_source.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <thread>
@@ -369,6 +371,28 @@ TEST(IoSource, ReusedDescriptorNumbersAreNewSources) {
                 test::put(pipe.second.get(), "left behind");
             }
         }
+    });
+}
+
+// A duplicate, or a child process, keeps what was closed here in the epoll. It was refused then when it came
+// back under its old number.
+TEST(IoSource, ADescriptorThatComesBackUnderItsOldNumberIsANewSource) {
+    Runtime runtime({.workers = 1});
+    runtime.run([] {
+        auto pipe = test::make_pipe();
+        const UniqueFd duplicate(::dup(pipe.first.get()));
+        ASSERT_TRUE(duplicate);
+        const int number = pipe.first.get();
+        {
+            IoSource first(std::move(pipe.first));
+            EXPECT_EQ(first.wait_readable(Deadline::after(1ms)).error(), std::errc::timed_out);
+        }
+        IoSource second(UniqueFd(::fcntl(duplicate.get(), F_DUPFD_CLOEXEC, number)));
+        ASSERT_EQ(second.fd(), number);
+        EXPECT_EQ(second.wait_readable(Deadline::after(1ms)).error(), std::errc::timed_out);
+        test::put(pipe.second.get(), "x");
+        EXPECT_EQ(second.wait_readable(soon()).error(), std::error_code());
+        EXPECT_EQ(test::get(second.fd()), "x");
     });
 }
 
