@@ -232,11 +232,13 @@ void RuntimeCore::inject(boost::fibers::context& context) noexcept {
 
 StackSlabs& RuntimeCore::slabs_of(std::size_t bytes) {
     const std::lock_guard lock(odd_slabs_mutex_);
-    auto& slabs = odd_slabs_[bytes];
-    if (slabs == nullptr) {
-        slabs = std::make_unique<StackSlabs>(bytes, options_.guard_bytes, guards_);
+    auto slabs = odd_slabs_.find(bytes);
+    if (slabs == odd_slabs_.end()) {
+        // Made first: an entry without slabs would trip up whoever walks all of them.
+        auto made = std::make_unique<StackSlabs>(bytes, options_.guard_bytes, guards_);
+        slabs = odd_slabs_.emplace(bytes, std::move(made)).first;
     }
-    return *slabs;
+    return *slabs->second;
 }
 
 StackRegion RuntimeCore::take_stack(Worker* worker, std::size_t bytes, std::error_code& error) {
