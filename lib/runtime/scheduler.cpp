@@ -449,7 +449,7 @@ void Scheduler::watch_if_due() noexcept {
         // A watcher that only looks around is not at work, or watchers would keep each other awake.
         active = (i != worker_.index() && watch(i) != Seen::idle) || active;
     }
-    quiet_rounds_ = active ? 0 : quiet_rounds_ + 1;
+    quiet_rounds_ = active ? 0 : std::min(quiet_rounds_ + 1, kQuietRounds);
 }
 
 void Scheduler::watch_neighbours() noexcept {
