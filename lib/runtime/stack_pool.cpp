@@ -20,11 +20,14 @@ constexpr int kMadvGuardInstall = 102;  // Linux 6.13; older headers do not name
 constexpr int kMadvGuardInstall = MADV_GUARD_INSTALL;
 #endif
 
+// More than any kernel gives; a slab of such stacks can still be counted.
+constexpr std::size_t kMostBytes = std::size_t{1} << 48;
+
 constexpr std::uint64_t kAllFree = ~std::uint64_t{0};
 static_assert(StackSlabs::kStacksPerSlab == 64, "one bit each");
 
 std::size_t round_up(std::size_t bytes, std::size_t page_bytes) noexcept {
-    return (bytes + page_bytes - 1) / page_bytes * page_bytes;
+    return (std::min(bytes, kMostBytes) + page_bytes - 1) / page_bytes * page_bytes;
 }
 
 /// An odd number of pages from one stack to the next: the pages in use, mostly the first below each

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -207,6 +208,19 @@ TEST(Spawn, ACallableLargerThanTheStackAllowsIsAnError) {
         },
         std::system_error);
     EXPECT_EQ(runtime.run([] { return 1; }), 1);
+}
+
+// Its size in whole pages was 0, and by that the address was divided.
+TEST(Spawn, AStackLargerThanTheAddressSpaceIsAnError) {
+    Runtime runtime({.workers = 1});
+    for (const std::size_t bytes : {SIZE_MAX, SIZE_MAX / 2, SIZE_MAX / 64, SIZE_MAX / 1024}) {
+        try {
+            runtime.spawn({.stack_bytes = bytes}, [] {}).join();
+            ADD_FAILURE() << bytes;
+        } catch (const std::system_error& error) {
+            EXPECT_EQ(error.code(), std::errc::not_enough_memory) << bytes;
+        }
+    }
 }
 
 TEST(Spawn, RecursionAsDeepAsTheStackAllowsWorks) {
