@@ -54,6 +54,9 @@ IoState* IoSource::state() noexcept {
 /// A plain thread waits in short turns, so that it sees a cancel().
 Result<void> IoSource::wait_on_thread(int direction, Deadline deadline) noexcept {
     using namespace std::chrono;
+    if (!fd_) {
+        return std::errc::bad_file_descriptor;  // as epoll says; poll() would ignore it
+    }
     IoState* const state = this->state();
     if (state == nullptr) {
         return std::errc::not_enough_memory;

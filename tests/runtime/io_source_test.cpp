@@ -415,6 +415,15 @@ TEST(IoSource, APlainThreadBlocksInTheWait) {
     canceler.join();
 }
 
+TEST(IoSource, AWaitWithoutADescriptorIsAnErrorOnAFiberAndOnAThread) {
+    const auto wait = [] {
+        IoSource source;
+        return source.wait_readable(Deadline::after(5ms)).error();
+    };
+    EXPECT_EQ(wait(), std::errc::bad_file_descriptor);  // once poll() ignored it, and waited
+    EXPECT_EQ(Runtime({.workers = 1}).run(wait), std::errc::bad_file_descriptor);
+}
+
 TEST(IoSource, MovesWithItsEvents) {
     Runtime runtime({.workers = 2});
     runtime.run([] {
