@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "coir/base/assert.hpp"
 #include "coir/base/error.hpp"
 #include "coir/base/syscall.hpp"
 #include "runtime/io_state.hpp"
@@ -31,6 +32,9 @@ IoSource::~IoSource() {
     if (state != nullptr) {
         // Who was told of a close() may come here before the call that told it is done.
         state->await_closers();
+        for (const Slot& slot : state->slots) {
+            COIR_ASSERT(!detail::holds_waiter(slot));  // a fiber waits here, and would for good
+        }
     }
     fd_.reset();  // takes it out of its epoll as well, unless somebody has a duplicate
     if (state != nullptr) {

@@ -2,6 +2,7 @@
 
 #include <new>
 
+#include "coir/base/assert.hpp"
 #include "coir/base/opaque.hpp"
 #include "runtime/deadline_wheel.hpp"
 #include "runtime/park.hpp"
@@ -27,6 +28,7 @@ Parker::Parker() noexcept {
 }
 
 Parker::~Parker() {
+    COIR_ASSERT(!detail::holds_waiter(slot_));  // somebody waits here, and would for good
     timer(deadline_).reset();
     timer(deadline_).~IoDeadline();
 }

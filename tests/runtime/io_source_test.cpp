@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -423,6 +424,23 @@ TEST(IoSource, AWaitWithoutADescriptorIsAnErrorOnAFiberAndOnAThread) {
     EXPECT_EQ(wait(), std::errc::bad_file_descriptor);  // once poll() ignored it, and waited
     EXPECT_EQ(Runtime({.workers = 1}).run(wait), std::errc::bad_file_descriptor);
 }
+
+#ifndef NDEBUG
+TEST(IoSourceDeathTest, RefusesToEndWhileAFiberWaits) {
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    EXPECT_DEATH(
+        {
+            Runtime runtime({.workers = 1});
+            runtime.run([] {
+                std::optional<IoSource> source(test::make_eventfd());
+                auto reader = spawn([&] { (void)source->wait_readable(Deadline::never()); });
+                this_fiber::yield();  // until it waits
+                source.reset();       // its fiber was lost
+            });
+        },
+        "holds_waiter");
+}
+#endif
 
 TEST(IoSource, MovesWithItsEvents) {
     Runtime runtime({.workers = 2});

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <optional>
 #include <thread>
 
 #include "coir/runtime/runtime.hpp"
@@ -128,6 +129,23 @@ TEST(Parker, MayBeDestroyedByWhomItWakes) {
         sleeper.join();
     }
 }
+
+#ifndef NDEBUG
+TEST(ParkerDeathTest, RefusesToEndWhileAFiberWaits) {
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    EXPECT_DEATH(
+        {
+            Runtime runtime({.workers = 1});
+            runtime.run([] {
+                std::optional<Parker> parker(std::in_place);
+                auto waiter = spawn([&] { (void)parker->park(Deadline::never()); });
+                this_fiber::yield();  // until it waits
+                parker.reset();       // its fiber was lost
+            });
+        },
+        "holds_waiter");
+}
+#endif
 
 }  // namespace
 }  // namespace coir
