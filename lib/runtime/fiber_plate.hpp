@@ -37,7 +37,7 @@ public:
     }
     /// Calls `look` with the fiber, if there is one. It cannot end meanwhile.
     template <typename F>
-    void visit(F look) noexcept {
+    void visit(F look) {
         if (fiber_ref().load(std::memory_order_seq_cst) == nullptr) {
             return;  // without a lock, which would make a page of an unused stack
         }

@@ -83,5 +83,16 @@ TEST(SpawnWithoutMemory, FromOutsideLeavesNothingBehind) {
     runtime.stop();
 }
 
+// The exception met a noexcept on its way, and ended the program.
+TEST(Runtime, FibersWithoutMemoryThrowsAndLocksNothing) {
+    Runtime runtime({.workers = 1});
+    runtime.run([&] {
+        limit_pieces(0);
+        EXPECT_THROW((void)runtime.fibers(), std::bad_alloc);
+        limit_pieces(-1);
+        EXPECT_EQ(runtime.fibers().size(), 1U);
+    });
+}
+
 }  // namespace
 }  // namespace coir
