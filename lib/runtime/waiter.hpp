@@ -77,8 +77,8 @@ template <typename BeforeLeaving>
 /// The same for a plain thread, which blocks.
 [[nodiscard]] WakeReason park_thread(std::atomic<std::uintptr_t>& slot, Deadline deadline) noexcept;
 
-/// Makes the fiber ready: on this worker, or on its own if it is pinned or the caller is no worker of
-/// its runtime. Or lets the thread go on. Requires: the caller has taken the waiter out of its slot.
+/// Makes the fiber ready: on this worker; on its own if it is pinned; on whichever looks first if the
+/// caller is no worker of its runtime. Or lets the thread go on. Requires: the caller has taken the waiter out of its slot.
 void wake(Waiter& waiter, WakeReason reason) noexcept;
 
 /// Takes the waiter out of a slot and leaves `replacement`; null if none was there, and then a

@@ -37,12 +37,14 @@ public:
     /// Requires: nobody waits; cancel() ends waits.
     ~IoSource();
 
-    /// Suspends: until bytes, the end of the stream or an error can be read; not at all if that has
-    ///           been reported since the last call.
+    /// Suspends: until bytes, the end of the stream or an error have come to be read; not at all if
+    ///           that has been reported since the last call.
     /// Returns:  success may be spurious: the read that follows can still say would-block.
     /// Errors:   timed_out, operation_canceled after cancel() or if the fiber is asked to stop, what
     ///           epoll_ctl says: of a regular file operation_not_permitted, for that is a matter of
     ///           File.
+    /// Requires: is_open(), and since the last success a read has said would-block: bytes that were left
+    ///           over then are not reported again, and a fiber would wait for others.
     /// Cost:     no system call but the poller's; two epoll_ctl when the descriptor moves.
     [[nodiscard]] Result<void> wait_readable(Deadline deadline) noexcept;
     /// The same for writing.

@@ -78,7 +78,8 @@ struct RuntimeStats {
 /// other or side by side.
 class Runtime final {
 public:
-    /// Errors: std::system_error where the kernel refuses a thread or a descriptor.
+    /// Errors: std::system_error where the kernel refuses a thread or a descriptor, and
+    ///         invalid_argument for more than 65,534 workers.
     explicit Runtime(RuntimeOptions options = {});
     /// stop(), unless that has happened.
     ~Runtime();

@@ -27,7 +27,7 @@ std::error_code sleep_for(std::chrono::duration<Rep, Period> duration) noexcept 
     return sleep_until(Deadline::after(duration));
 }
 
-/// Unique among the fibers that are alive; 0 outside a fiber.
+/// Unique among the fibers of its runtime that are alive; 0 outside a fiber.
 [[nodiscard]] std::uint64_t id() noexcept;
 /// The first 23 bytes of SpawnOptions::name. Valid while the fiber lives. Empty outside a fiber.
 [[nodiscard]] std::string_view name() noexcept;
