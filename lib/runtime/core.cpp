@@ -268,11 +268,12 @@ RuntimeStats RuntimeCore::stats() noexcept {
     RuntimeStats stats;
     std::uint64_t wakes = foreign_wakes_.load(std::memory_order_relaxed);
     std::uint64_t longest_run = 0;
+    // Ends and refusals first, then starts, as in all_finished(): or alive() could fall below zero.
     for (const auto& worker : workers_) {
-        stats.finished += worker->finished.load(std::memory_order_relaxed);
+        stats.finished += worker->finished.load(std::memory_order_acquire);
     }
-    stats.spawned = foreign_spawns_.load(std::memory_order_relaxed) -
-                    discarded_.load(std::memory_order_relaxed);
+    const std::uint64_t discarded = discarded_.load(std::memory_order_acquire);
+    stats.spawned = foreign_spawns_.load(std::memory_order_relaxed) - discarded;
     for (const auto& worker : workers_) {
         stats.spawned += worker->spawned.load(std::memory_order_relaxed);
         stats.migrations += worker->migrations.load(std::memory_order_relaxed);

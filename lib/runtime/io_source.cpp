@@ -3,7 +3,6 @@
 #include <poll.h>
 
 #include <algorithm>
-#include <limits>
 
 #include "coir/base/assert.hpp"
 #include "coir/base/error.hpp"
