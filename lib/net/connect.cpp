@@ -105,7 +105,7 @@ Result<TcpStream> connect_one_by_one(std::span<const SocketAddress> addresses,
     for (std::size_t left = addresses.size(); left != 0; --left) {
         const auto now = Clock::now();
         const Deadline share =
-            deadline.is_never()
+            deadline.is_never() || deadline.has_passed(now)
                 ? deadline
                 : Deadline::at(now + (deadline.time_point() - now) / static_cast<int>(left));
         auto stream = TcpStream::connect(addresses[addresses.size() - left], share);

@@ -228,6 +228,9 @@ TEST(Connect, APlainThreadTriesOneAddressAfterTheOtherEachWithItsShare) {
               address_of(listener).port());
     EXPECT_EQ(connect(std::span(addresses).first(2), Deadline::after(50ms)).error(),
               std::errc::connection_refused);
+    constexpr auto kBeforeAllTime = Deadline::at(Clock::time_point::min());
+    EXPECT_EQ(connect(std::array{hole.address(), hole.address()}, kBeforeAllTime).error(),
+              std::errc::timed_out);
 }
 
 TEST(Connect, FindsAHostByItsName) {
