@@ -7,8 +7,8 @@
 
 #include <csignal>
 
-#include "base/retried.hpp"
 #include "coir/base/opaque.hpp"
+#include "coir/base/retried.hpp"
 #include "coir/base/syscall.hpp"
 
 namespace coir::syscall {

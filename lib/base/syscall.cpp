@@ -9,8 +9,8 @@
 
 #include <cerrno>
 
-#include "base/retried.hpp"
 #include "coir/base/opaque.hpp"
+#include "coir/base/retried.hpp"
 
 namespace coir::syscall {
 namespace {

@@ -6,8 +6,8 @@
 
 #include <algorithm>
 
-#include "base/retried.hpp"
 #include "coir/base/assert.hpp"
+#include "coir/base/retried.hpp"
 #include "coir/base/socket_calls.hpp"
 #include "coir/base/syscall.hpp"
 #include "coir/runtime/blocking.hpp"
