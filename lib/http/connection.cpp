@@ -1,15 +1,13 @@
 #include "connection.hpp"
 
-#include <array>
-#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <string>
 #include <utility>
 
 #include "coir/base/error.hpp"
-#include "coir/runtime/this_fiber.hpp"
 #include "error_status.hpp"
+#include "farewell.hpp"
 
 namespace coir::http {
 namespace {
@@ -18,10 +16,6 @@ using response_writer::Context;
 
 // Room that a read has at least, in bytes: less would cost extra reads for long heads.
 constexpr std::size_t kLeastRead = 4 * 1024;
-// What a lingering connection reads and drops at most, in bytes.
-constexpr std::size_t kLingerBytes = 256 * 1024;
-
-constexpr std::chrono::milliseconds kLookAgain{5};
 
 // A deadline that has passed: take what is there.
 constexpr Deadline kNow = Deadline::at({});
@@ -75,10 +69,10 @@ void Connection::run() noexcept {
         }
         const Deadline deadline = Deadline::roughly_after(server_.options.linger_timeout);
         if (server_.connections.is_closing() && next != Next::abort) {
-            wait_until_sent(deadline);
+            wait_until_sent(stream_, deadline);
         }
         if (next == Next::linger) {
-            linger(deadline);
+            linger(stream_, deadline);
         } else if (next == Next::abort) {
             (void)stream_.set_reset_on_close();
         }
@@ -307,30 +301,6 @@ Connection::Next Connection::reply_and_linger(Exchange& exchange, Status status)
     exchange.date.refresh();  // this may have been preceded by a timeout or a slow handler
     response_writer::append_plain(exchange.wire.out, status, context, {});
     return flush(exchange, Next::linger);
-}
-
-// A stop wakes idle connections by shutting their reading down. Once we have finished too, the kernel
-// answers whatever the client still sends with a reset, and drops what it has not sent yet.
-void Connection::wait_until_sent(Deadline deadline) noexcept {
-    while (stream_.is_open() && stream_.unconfirmed_bytes().value_or(0) != 0 &&
-           !deadline.has_passed(coarse_now())) {
-        this_fiber::sleep_for(kLookAgain);  // no event tells of it
-    }
-}
-
-// Closing a socket with unread bytes resets the connection, and a reset can overtake the reply.
-void Connection::linger(Deadline deadline) noexcept {
-    if (!stream_.shutdown(net::Shutdown::write)) {
-        return;
-    }
-    std::array<std::byte, 2048> dropped;
-    for (std::size_t total = 0; total < kLingerBytes;) {
-        const auto read = stream_.read_some(dropped, deadline);
-        if (!read || *read == 0) {
-            return;
-        }
-        total += *read;
-    }
 }
 
 }  // namespace coir::http

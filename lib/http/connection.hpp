@@ -45,9 +45,6 @@ private:
     [[nodiscard]] Next reply_and_linger(Exchange& exchange, Status status);
     [[nodiscard]] Next flush(Exchange& exchange, Next next) noexcept;
     [[nodiscard]] bool may_keep(const Exchange& exchange) const noexcept;
-    void wait_until_sent(Deadline deadline) noexcept;
-    // Never inlined: its buffer would lie in the frame of every idle connection.
-    [[gnu::noinline]] void linger(Deadline deadline) noexcept;
 
     net::TcpStream stream_;
     ServerCore& server_;
