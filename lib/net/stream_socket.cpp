@@ -25,26 +25,31 @@ constexpr std::size_t kFileTurnBytes = std::size_t{1} << 20;
 }  // namespace
 
 Result<std::size_t> StreamSocket::read_some(std::span<std::byte> into, Deadline deadline) noexcept {
-    COIR_ASSERT(!into.empty());
     for (;;) {
         if (auto waited = wait_readable(deadline); !waited) {
             return waited.error();
         }
-        const auto read = syscall::recv(source_.fd(), into, 0);
-        if (source_.is_canceled()) {
-            return std::errc::operation_canceled;  // whatever the kernel made of it
-        }
-        if (read) {
-            // A full buffer may have left something, and the end of the stream stays readable.
-            may_have_more_ = *read == into.size() || *read == 0 || reads_stop_early_ ||
-                             source_.has_met_urgent_data();
+        const auto read = try_read_some(into);
+        if (read || !syscall::would_block(read.error())) {
             return read;
         }
-        if (!syscall::would_block(read.error())) {
-            return read;
-        }
+    }
+}
+
+Result<std::size_t> StreamSocket::try_read_some(std::span<std::byte> into) noexcept {
+    COIR_ASSERT(!into.empty());
+    const auto read = syscall::recv(source_.fd(), into, 0);
+    if (source_.is_canceled()) {
+        return std::errc::operation_canceled;  // whatever the kernel made of it
+    }
+    if (read) {
+        // A full buffer may have left something, and the end of the stream stays readable.
+        may_have_more_ = *read == into.size() || *read == 0 || reads_stop_early_ ||
+                         source_.has_met_urgent_data();
+    } else if (syscall::would_block(read.error())) {
         may_have_more_ = false;
     }
+    return read;
 }
 
 Result<void> StreamSocket::read_exact(std::span<std::byte> into, Deadline deadline) noexcept {

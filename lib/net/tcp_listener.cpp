@@ -61,6 +61,13 @@ Result<TcpStream> TcpListener::try_accept() noexcept {
     return TcpStream(std::move(socket));
 }
 
+Result<TcpListener::Accepted> TcpListener::try_accept_from() noexcept {
+    sockaddr_storage peer;
+    socklen_t length = 0;
+    COIR_TRY(UniqueFd socket, detail::try_accept(source_, peer, length));
+    return Accepted{TcpStream(std::move(socket)), SocketAddress::from_native(peer)};
+}
+
 Result<TcpStream> TcpListener::accept(Deadline deadline) noexcept {
     sockaddr_storage peer;
     socklen_t length = 0;

@@ -183,6 +183,17 @@ Result<void> IoSource::wait_writable(Deadline deadline) noexcept {
     return wait(IoState::writing, deadline);
 }
 
+void IoSource::wake_reader() noexcept {
+    IoState* const state = this->state();
+    if (state == nullptr) {
+        return;  // whoever waits has one
+    }
+    if (detail::Waiter* const waiter =
+            detail::claim(state->slots[IoState::reading], detail::kSlotEmpty, detail::kSlotReady)) {
+        detail::wake(*waiter, detail::WakeReason::ready);
+    }
+}
+
 void IoSource::end_waits(bool shut_down) noexcept {
     IoState* const state = this->state();
     if (state == nullptr) {

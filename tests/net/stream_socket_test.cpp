@@ -42,6 +42,28 @@ UniqueFd file_with(std::string_view text) {
     return file;
 }
 
+TEST_P(StreamSocketOn, TryReadSomeTakesWhatHasArrivedAndNeverWaits) {
+    run([] {
+        auto [client, server] = make_connection();
+        std::string space(4, '\0');
+        EXPECT_EQ(server.try_read_some(as_space_of(space)).error(),
+                  std::errc::resource_unavailable_try_again);
+        ASSERT_TRUE(client.write_all(as_bytes_of("already"), soon()));
+        // A wait that begins now is told of it, though a look had found nothing.
+        ASSERT_TRUE(server.wait_readable(soon()));
+        EXPECT_EQ(server.try_read_some(as_space_of(space)).value(), 4U);
+        EXPECT_EQ(space, "alre");
+        EXPECT_EQ(server.try_read_some(as_space_of(space)).value(), 3U);
+        EXPECT_EQ(server.read_some(as_space_of(space), Deadline::after(5ms)).error(),
+                  std::errc::timed_out);
+        ASSERT_TRUE(client.shutdown(Shutdown::write));
+        EXPECT_EQ(server.read_some(as_space_of(space), soon()).value(), 0U);
+        EXPECT_EQ(server.try_read_some(as_space_of(space)).value(), 0U);
+        server.close();
+        EXPECT_EQ(server.try_read_some(as_space_of(space)).error(), std::errc::operation_canceled);
+    });
+}
+
 TEST_P(StreamSocketOn, PeekLeavesTheBytesForTheNextRead) {
     run([] {
         auto [client, server] = make_connection();

@@ -155,6 +155,42 @@ TEST_P(IoSourceOnWorkers, CancelFromAPlainThreadWakesAFiber) {
     });
 }
 
+TEST_P(IoSourceOnWorkers, WakeReaderEndsTheWaitAndNothingElse) {
+    run([] {
+        auto sockets = test::make_socket_pair();
+        IoSource source(std::move(sockets.first));
+        for (int round = 0; round != 100; ++round) {
+            std::atomic<bool> waiting{false};
+            auto reader = spawn([&] {
+                waiting = true;
+                return source.wait_readable(soon()).error();
+            });
+            while (!waiting) {
+                this_fiber::yield();
+            }
+            source.wake_reader();
+            EXPECT_EQ(reader.join(), std::error_code());
+            EXPECT_EQ(test::get(source.fd()), "would block");
+        }
+        test::put(sockets.second.get(), "after all");
+        EXPECT_TRUE(source.wait_readable(soon()));
+        EXPECT_EQ(test::get(source.fd()), "after all");
+    });
+}
+
+TEST_P(IoSourceOnWorkers, WakeReaderBeforeTheWaitEndsTheNextOne) {
+    run([] {
+        auto pipe = test::make_pipe();
+        IoSource source(std::move(pipe.first));
+        std::thread([&] { source.wake_reader(); }).join();
+        EXPECT_TRUE(source.wait_readable(soon()));
+        EXPECT_EQ(source.wait_readable(Deadline::after(5ms)).error(), std::errc::timed_out);
+        source.cancel();
+        source.wake_reader();
+        EXPECT_EQ(source.wait_readable(soon()).error(), std::errc::operation_canceled);
+    });
+}
+
 TEST_P(IoSourceOnWorkers, HangUpIsNotLostAfterAShortRead) {
     // Edge-triggered epoll tells of the end of the stream once, perhaps together with the last bytes.
     run([] {

@@ -46,9 +46,16 @@ public:
     /// As read_some(), but the bytes stay: the next read finds them again.
     [[nodiscard]] Result<std::size_t> peek(std::span<std::byte> into, Deadline deadline) noexcept;
 
+    /// Reads what has arrived. Errors: as read_some(), and would-block.
+    /// Requires: `into` is not empty. Cost: one recv.
+    [[nodiscard]] Result<std::size_t> try_read_some(std::span<std::byte> into) noexcept;
+
     /// Waits until read_some() has something to say, without holding a buffer for it.
-    /// Suspends: as read_some(). Errors: timed_out, operation_canceled.
+    /// Suspends: as read_some(); may end for nothing. Errors: timed_out, operation_canceled.
     [[nodiscard]] Result<void> wait_readable(Deadline deadline) noexcept;
+    /// Ends the reading fiber's wait_readable(), or its next wait; reads that wait begin anew. No byte is
+    /// lost. Threads: any, while *this lives.
+    void wake_reader() noexcept { source_.wake_reader(); }
 
     /// Writes all of `from`. After an error an unknown part of it has been sent.
     /// Suspends: while the socket's buffer is full. `deadline` is for the whole write.

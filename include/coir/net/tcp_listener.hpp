@@ -54,8 +54,16 @@ public:
     [[nodiscard]] Result<TcpStream> accept(Deadline deadline) noexcept;
     /// The same, and who has connected; cheaper than to ask the stream.
     [[nodiscard]] Result<Accepted> accept_from(Deadline deadline) noexcept;
-    /// A connection that is waiting already; resource_unavailable_try_again if there is none.
+    /// A connection that is waiting already; resource_unavailable_try_again if there is none. Threads:
+    /// any, while *this lives.
     [[nodiscard]] Result<TcpStream> try_accept() noexcept;
+    [[nodiscard]] Result<Accepted> try_accept_from() noexcept;
+    /// Waits until a connection has come, and leaves it in the queue: for who has no descriptor for it
+    /// yet. Only what has come since a try_accept() found none is certain to be noticed.
+    /// Suspends: until then, or `deadline`; may end for nothing. Errors: timed_out, operation_canceled.
+    [[nodiscard]] Result<void> wait_acceptable(Deadline deadline) noexcept {
+        return source_.wait_readable(deadline);
+    }
 
     /// Refuses new connections, resets the queued ones and wakes accept() with operation_canceled.
     /// Threads: any, while *this lives.

@@ -64,6 +64,11 @@ public:
         return repeat(call, deadline, &IoSource::wait_writable, false);
     }
 
+    /// Ends the reading fiber's wait, or its next one if it does not wait now, as if something could be
+    /// read: to have it look at something else. What has arrived stays, and nothing is used up.
+    /// Threads: any, while *this lives. A wait on a plain thread does not notice.
+    void wake_reader() noexcept;
+
     /// Ends the waits of both fibers, and every later one, with operation_canceled. Threads: any,
     /// while *this lives; who learns of it may destroy *this before this returns.
     void cancel() noexcept;
