@@ -67,12 +67,11 @@ void Connection::run() noexcept {
         if (next == Next::idle) {
             continue;
         }
-        const Deadline deadline = Deadline::roughly_after(server_.options.linger_timeout);
         if (server_.connections.is_closing() && next != Next::abort) {
-            wait_until_sent(stream_, deadline);
+            wait_until_sent(stream_, Deadline::roughly_after(server_.options.linger_timeout));
         }
         if (next == Next::linger) {
-            linger(stream_, deadline);
+            say_farewell(stream_, server_);
         } else if (next == Next::abort) {
             (void)stream_.set_reset_on_close();
         }

@@ -1,20 +1,50 @@
 #pragma once
 
+#include <optional>
+#include <utility>
+
 #include "coir/base/deadline.hpp"
 #include "coir/net/tcp_stream.hpp"
 
 namespace coir::http {
 
-/// Ends a connection so that the client hears what has been said last: finishes sending, and drops what
-/// still comes until the client has finished too, or until `deadline`. For closing a socket with unread
-/// bytes resets the connection, and a reset can overtake the reply.
-/// Suspends: until then.
-// Never inlined: its buffer would lie in the frame of every idle connection.
-[[gnu::noinline]] void linger(net::TcpStream& stream, Deadline deadline) noexcept;
+struct ServerCore;
+
+/// The problem: closing a socket with unread bytes resets the connection, and so do bytes that come
+/// later. A reset can overtake the reply, or make the client drop it. So a connection whose last word
+/// has been said finishes sending, and drops what still comes until the client has finished too.
+
+/// Suspends: until the client has finished, or until `deadline`; lets others run meanwhile, however much
+/// comes.
+void linger(net::TcpStream& stream, Deadline deadline) noexcept;
+
+/// What can be done of it without waiting. True if the client has finished: nothing is left to be done.
+bool finish_at_once(net::TcpStream& stream) noexcept;
+
+/// Lingers as long as the server's options say; if too many do, only finishes at once.
+void say_farewell(net::TcpStream& stream, ServerCore& server) noexcept;
 
 /// A stop wakes idle connections by shutting their reading down. Once we have finished too, the kernel
 /// answers whatever the client still sends with a reset, and drops what it has not sent yet.
 /// Suspends: until it has sent everything, or until `deadline`.
 void wait_until_sent(net::TcpStream& stream, Deadline deadline) noexcept;
+
+/// A place among the connections that linger, of which there are not endlessly many: each holds a
+/// descriptor and a stack for somebody who will get nothing more.
+class LingerPlace final {
+public:
+    /// None if max_lingering_connections linger. A stopping server has a place for everybody: those that
+    /// are open cost no more for it, and no new ones come. Threads: any.
+    [[nodiscard]] static std::optional<LingerPlace> try_take(ServerCore& server) noexcept;
+    LingerPlace(LingerPlace&& other) noexcept : server_(std::exchange(other.server_, nullptr)) {}
+    LingerPlace& operator=(LingerPlace&& other) = delete;
+    ~LingerPlace();
+
+private:
+    /// `server.lingering` counts it already.
+    explicit LingerPlace(ServerCore& server) noexcept : server_(&server) {}
+
+    ServerCore* server_;
+};
 
 }  // namespace coir::http

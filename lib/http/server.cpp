@@ -106,7 +106,8 @@ void Server::Core::join_acceptors() {
 void Server::Core::join_connections() {
     std::unique_lock lock(shared_->mutex);
     bool cut = false;
-    while (shared_->open.load(std::memory_order_seq_cst) != 0) {
+    while (shared_->open.load(std::memory_order_seq_cst) != 0 ||
+           shared_->lingering.load(std::memory_order_seq_cst) != 0) {
         const Deadline deadline = cut ? Deadline::never() : stop_deadline_;
         if (!shared_->changed.wait_until(lock, deadline) &&
             stop_deadline_.has_passed(Deadline::Clock::now())) {
@@ -139,6 +140,7 @@ ServerStats Server::Core::stats() const noexcept {
         stats.accept_errors += share.accept_errors.load();
     }
     stats.open = shared_->open.load(std::memory_order_relaxed);
+    stats.lingering = shared_->lingering.load(std::memory_order_relaxed);
     return stats;
 }
 

@@ -44,24 +44,34 @@ void ServerCore::report(const ServerError& error) const noexcept {
     }
 }
 
-std::optional<OpenConnection> OpenConnection::try_open(std::shared_ptr<ServerCore> core) noexcept {
-    std::size_t now = core->open.load(std::memory_order_relaxed);
+bool ServerCore::try_count(std::atomic<std::size_t>& count, std::size_t limit) noexcept {
+    std::size_t now = count.load(std::memory_order_relaxed);
     do {
-        if (now >= core->options.max_connections) {
-            return std::nullopt;
+        if (now >= limit) {
+            return false;
         }
-    } while (!core->open.compare_exchange_weak(now, now + 1, std::memory_order_relaxed));
+    } while (!count.compare_exchange_weak(now, now + 1, std::memory_order_relaxed));
+    return true;
+}
+
+void ServerCore::count_down(std::atomic<std::size_t>& count) noexcept {
+    // seq_cst with serve(), which sets closing before it looks at the counts: one of the two sees the
+    // other.
+    if (count.fetch_sub(1, std::memory_order_seq_cst) == 1 && connections.is_closing()) {
+        const std::lock_guard lock(mutex);
+        changed.notify_all();
+    }
+}
+
+std::optional<OpenConnection> OpenConnection::try_open(std::shared_ptr<ServerCore> core) noexcept {
+    if (!ServerCore::try_count(core->open, core->options.max_connections)) {
+        return std::nullopt;
+    }
     return OpenConnection(std::move(core));
 }
 
 void OpenConnection::leave() noexcept {
-    // seq_cst with serve(), which sets closing before it looks at `open`: one of the two sees the
-    // other.
-    if (core_->open.fetch_sub(1, std::memory_order_seq_cst) == 1 &&
-        core_->connections.is_closing()) {
-        const std::lock_guard lock(core_->mutex);
-        core_->changed.notify_all();
-    }
+    core_->count_down(core_->open);
 }
 
 }  // namespace coir::http

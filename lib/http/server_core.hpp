@@ -58,6 +58,12 @@ struct ServerCore {
     [[nodiscard]] WorkerShare& here() noexcept { return workers[worker_index()]; }
     [[nodiscard]] static std::size_t worker_index() noexcept;
     void report(const ServerError& error) const noexcept;
+    /// One more of what is limited, `open` or `lingering`; false if there are `limit` of them. Threads:
+    /// any; all together keep the limit.
+    [[nodiscard]] static bool try_count(std::atomic<std::size_t>& count,
+                                        std::size_t limit) noexcept;
+    /// One less; tells serve() if it was the last of a stopping server.
+    void count_down(std::atomic<std::size_t>& count) noexcept;
 
     Router router;
     ServerOptions options;
@@ -66,8 +72,10 @@ struct ServerCore {
     std::deque<WorkerShare> workers;
     // Connections that have been accepted and not been closed.
     std::atomic<std::size_t> open{0};
+    // Of these, and of those that were refused, the ones that only wait for their client to finish.
+    std::atomic<std::size_t> lingering{0};
 
-    // Once stopping: told when `open` becomes 0, and when the deadline changes.
+    // Once stopping: told when one of the two becomes 0, and when the deadline changes.
     Mutex mutex;
     ConditionVariable changed;
 };

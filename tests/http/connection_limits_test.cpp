@@ -48,11 +48,64 @@ TEST(Connection, ARefusalReachesAClientThatIsStillSending) {
     options.max_body_bytes = 1000;
     Served served(sample_router(), options);
     TcpClient client(served.port());
-    // More than the sockets' buffers hold while nobody reads.
-    (void)client.try_send(post("/whole", std::string(200'000, 'x')));
+    // More than the sockets' buffers hold while nobody reads. Lingering once ended after 256 KiB, and a
+    // client that sends before it reads saw a reset.
+    client.send(post("/whole", std::string(50'000'000, 'x')));
     const HttpReply reply = client.receive();
     EXPECT_EQ(reply.status, 413);
     EXPECT_TRUE(reply.says_close());
+    EXPECT_EQ(client.receive_rest(), "");
+}
+
+// Sends as fast as the server takes it, as long as that lasts.
+class Flooder final {
+public:
+    explicit Flooder(TcpClient& client)
+        : thread_([&client](const std::stop_token& stop) {
+              const std::string much(100'000, 'x');
+              while (!stop.stop_requested() && client.try_send(much)) {
+              }
+          }) {}
+
+private:
+    std::jthread thread_;
+};
+
+TEST(Connection, LingeringEndsByTimeAndLeavesOthersTheirTurn) {
+    ServerOptions options;
+    options.linger_timeout = milliseconds(1000);
+    Served served(sample_router(), options, 1);
+    TcpClient other(served.port());
+    TcpClient client(served.port());
+    client.send("GET / HTTP/1.1\r\n\r\n");
+    EXPECT_EQ(client.receive().status, 400);
+    const Flooder flooder(client);
+    EXPECT_TRUE(holds_before(soon(), [&] { return served.stats().lingering == 1; }));
+    for (int i = 0; i < 20; ++i) {
+        other.send(get("/2"));
+        EXPECT_EQ(other.receive().body, "/2");
+    }
+    EXPECT_TRUE(holds_before(soon(), [&] { return served.stats().lingering == 0; }));
+    EXPECT_TRUE(holds_before(soon(), [&] { return served.stats().open == 1; }));
+}
+
+TEST(Connection, OnlySoManyLingerAtOnce) {
+    ServerOptions options;
+    options.linger_timeout = std::chrono::seconds(1000);
+    options.max_lingering_connections = 1;
+    Served served(sample_router(), options);
+    TcpClient first(served.port());
+    first.send("GET / HTTP/1.1\r\n\r\n");
+    EXPECT_EQ(first.receive().status, 400);
+    EXPECT_TRUE(holds_before(soon(), [&] { return served.stats().lingering == 1; }));
+    TcpClient second(served.port());
+    second.send("GET / HTTP/1.1\r\n\r\n");
+    EXPECT_EQ(second.receive_rest().substr(0, 12), "HTTP/1.1 400");
+    EXPECT_TRUE(holds_before(soon(), [&] { return served.stats().open == 1; }));
+    EXPECT_EQ(served.stats().lingering, 1U);
+    first.close();
+    EXPECT_TRUE(holds_before(soon(), [&] { return served.stats().open == 0; }));
+    EXPECT_EQ(served.stats().lingering, 0U);
 }
 
 TEST(Connection, EveryLimitHasItsStatus) {

@@ -50,6 +50,10 @@ struct ServerOptions {
     std::size_t max_output_bytes = 64 * 1024;
     /// Open connections; further ones get 503 and are closed. The descriptor limit may be lower.
     std::size_t max_connections = 100'000;
+    /// Connections that linger at once (see linger_timeout), refused ones included, which do not count as
+    /// open. Each holds a descriptor and a stack. Those beyond are closed at once, which may cost their
+    /// clients the last reply. A server that stops has no such limit.
+    std::size_t max_lingering_connections = 4096;
 
     // Of the timeouts, milliseconds::max() means never.
 
@@ -87,6 +91,7 @@ struct ServerStats {
     std::uint64_t accepted = 0;          ///< Connections accepted, refused ones included.
     std::uint64_t refused = 0;           ///< Connections closed at once: over a limit.
     std::uint64_t open = 0;              ///< Connections now.
+    std::uint64_t lingering = 0;         ///< Open or refused: only waiting for the client to close.
     std::uint64_t requests = 0;          ///< Heads that were well-formed, whatever the answer.
     std::uint64_t bad_requests = 0;      ///< Requests answered with an error of the engine's own.
     std::uint64_t handler_failures = 0;  ///< Requests whose handler threw or broke its promise.
