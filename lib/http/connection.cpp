@@ -2,10 +2,12 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "coir/base/error.hpp"
+#include "coir/base/syscall.hpp"
 #include "error_status.hpp"
 #include "farewell.hpp"
 
@@ -16,9 +18,6 @@ using response_writer::Context;
 
 // Room that a read has at least, in bytes: less would cost extra reads for long heads.
 constexpr std::size_t kLeastRead = 4 * 1024;
-
-// A deadline that has passed: take what is there.
-constexpr Deadline kNow = Deadline::at({});
 
 std::string list_of(MethodSet methods) {
     std::string list;
@@ -47,7 +46,9 @@ Connection::Connection(net::TcpStream stream, ServerCore& server) noexcept
       entry_(server.connections, stream_, ServerCore::worker_index()) {}
 
 void Connection::run() noexcept {
-    while (wait_for_request()) {
+    for (;;) {
+        // When time is over, or the server stops, a request may have come in the same moment.
+        const bool is_over = !wait_for_request();
         Next next = Next::abort;
         std::unique_ptr<Exchange> exchange;
         try {
@@ -62,48 +63,50 @@ void Connection::run() noexcept {
             if (next != Next::idle && exchange->has_timed_out()) {
                 server_.here().timeouts.add();
             }
-            server_.here().exchanges.give_back(std::move(exchange), next == Next::idle);
+            server_.here().exchanges.give_back(std::move(exchange),
+                                               next == Next::idle || next == Next::nothing);
         }
-        if (next == Next::idle) {
+        if (next == Next::idle ||
+            (next == Next::nothing && !is_over && !server_.connections.is_closing())) {
             continue;
         }
-        if (server_.connections.is_closing() && next != Next::abort) {
-            wait_until_sent(stream_, Deadline::roughly_after(server_.options.linger_timeout));
-        }
-        if (next == Next::linger) {
-            say_farewell(stream_, server_);
-        } else if (next == Next::abort) {
-            (void)stream_.set_reset_on_close();
-        }
+        end(next);
         return;
     }
 }
 
-// False if the connection is over.
-bool Connection::wait_for_request() noexcept {
-    if (!entry_.begin_idle()) {
-        // The server is stopping: take what has arrived, and wait for nothing else.
-        (void)stream_.shutdown(net::Shutdown::read);
+void Connection::end(Next next) noexcept {
+    if (next == Next::abort) {
+        (void)stream_.set_reset_on_close();
+    } else if (next != Next::close) {
+        say_farewell(stream_, server_);
     }
-    const auto waited =
-        stream_.wait_readable(Deadline::roughly_after(server_.options.idle_timeout));
+}
+
+// False if no request will be waited for any more.
+bool Connection::wait_for_request() noexcept {
+    const bool may_wait = entry_.begin_idle();
+    const bool waited =
+        may_wait && stream_.wait_readable(Deadline::roughly_after(server_.options.idle_timeout));
     entry_.end_idle();
-    return waited.has_value();
+    return waited;
 }
 
 Connection::Next Connection::serve(Exchange& exchange) {
-    // The wait was without buffers; if it was for nothing, so is the next one.
-    Deadline deadline = kNow;
+    // The wait was without buffers. If it was for nothing, so is the next one: a crowd of connections
+    // that all hold some would be expensive.
+    std::optional<Deadline> deadline;
     for (;;) {
         exchange.wire.give_way();
         const auto room = exchange.in.prepare(kLeastRead);
-        const auto read = stream_.read_some(room, deadline);
+        const auto read =
+            deadline ? stream_.read_some(room, *deadline) : stream_.try_read_some(room);
         if (!read) {
+            if (!deadline && syscall::would_block(read.error())) {
+                return Next::nothing;
+            }
             if (read.error() != std::errc::timed_out) {
                 return Next::close;
-            }
-            if (exchange.in.empty()) {
-                return Next::idle;
             }
             server_.here().timeouts.add();
             const bool only_empty_lines =
@@ -121,7 +124,7 @@ Connection::Next Connection::serve(Exchange& exchange) {
             return next;
         }
         // The beginning of a head has come. Its rest has so much time, however it drips.
-        if (has_answered || deadline == kNow) {
+        if (has_answered || !deadline) {
             deadline = Deadline::roughly_after(server_.options.header_timeout);
         }
     }

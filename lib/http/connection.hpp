@@ -24,11 +24,12 @@ public:
 
 private:
     enum class Next {
-        wait,    // a request has begun and is not complete
-        idle,    // all has been answered
-        close,   // after what has been said
-        linger,  // as close, but the client may still be sending: let it hear the reply
-        abort,   // the client must not take what it has got for a whole
+        wait,     // a request has begun and is not complete
+        idle,     // all has been answered
+        nothing,  // as idle, for nothing has come
+        close,    // after what has been said
+        linger,   // as close, but the client may still be sending: let it hear the reply
+        abort,    // the client must not take what it has got for a whole
     };
 
     [[nodiscard]] bool wait_for_request() noexcept;
@@ -43,6 +44,7 @@ private:
                                     std::exception_ptr exception);
     [[nodiscard]] Next refuse(Exchange& exchange, std::error_code error, std::string_view path);
     [[nodiscard]] Next reply_and_linger(Exchange& exchange, Status status);
+    void end(Next next) noexcept;
     [[nodiscard]] Next flush(Exchange& exchange, Next next) noexcept;
     [[nodiscard]] bool may_keep(const Exchange& exchange) const noexcept;
 

@@ -16,9 +16,8 @@ void ConnectionRegistry::close_idle() noexcept {
     closing_.store(true, std::memory_order_seq_cst);  // see Entry::begin_idle()
     for_each([](Entry& entry) {
         if (entry.idle_.load(std::memory_order_seq_cst)) {
-            // Bytes that have arrived can still be read; behind them the stream ends. An error says
-            // that the peer was faster.
-            (void)entry.stream_.shutdown(net::Shutdown::read);
+            // Not by a shutdown of its reading: to what comes later the kernel would say reset.
+            entry.stream_.wake_reader();
         }
     });
 }

@@ -74,7 +74,7 @@ private:
     Shard& shard_;
     Entry* previous_ = nullptr;  // under the shard's mutex
     Entry* next_ = nullptr;      // under the shard's mutex
-    // true: waits for a request with nothing begun, and may be woken by shutting down its reading.
+    // true: waits for a request with nothing begun, and may be woken.
     std::atomic<bool> idle_{false};
 };
 

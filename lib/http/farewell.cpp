@@ -1,7 +1,6 @@
 #include "farewell.hpp"
 
 #include <array>
-#include <chrono>
 #include <cstddef>
 
 #include "coir/base/syscall.hpp"
@@ -13,8 +12,6 @@ namespace {
 
 // Before others get their turn: 128 KiB, some 50 us.
 constexpr int kReadsInARow = 32;
-
-constexpr std::chrono::milliseconds kLookAgain{5};
 
 enum class Dropped { all_there_was, much, to_the_end };
 
@@ -60,13 +57,6 @@ void say_farewell(net::TcpStream& stream, ServerCore& server) noexcept {
         linger(stream, Deadline::roughly_after(server.options.linger_timeout));
     } else {
         (void)finish_at_once(stream);
-    }
-}
-
-void wait_until_sent(net::TcpStream& stream, Deadline deadline) noexcept {
-    while (stream.is_open() && stream.unconfirmed_bytes().value_or(0) != 0 &&
-           !deadline.has_passed(coarse_now())) {
-        this_fiber::sleep_for(kLookAgain);  // no event tells of it
     }
 }
 

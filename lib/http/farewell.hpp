@@ -24,11 +24,6 @@ bool finish_at_once(net::TcpStream& stream) noexcept;
 /// Lingers as long as the server's options say; if too many do, only finishes at once.
 void say_farewell(net::TcpStream& stream, ServerCore& server) noexcept;
 
-/// A stop wakes idle connections by shutting their reading down. Once we have finished too, the kernel
-/// answers whatever the client still sends with a reset, and drops what it has not sent yet.
-/// Suspends: until it has sent everything, or until `deadline`.
-void wait_until_sent(net::TcpStream& stream, Deadline deadline) noexcept;
-
 /// A place among the connections that linger, of which there are not endlessly many: each holds a
 /// descriptor and a stack for somebody who will get nothing more.
 class LingerPlace final {

@@ -69,6 +69,24 @@ TEST(Connection, AnIdleConnectionIsClosedWithoutAWord) {
                 is_closed_when_idle(milliseconds(6400)));
 }
 
+// It was closed, and the kernel answered a request that crossed with a reset.
+TEST(Connection, AnIdleOneThatIsClosedResetsNoRequestThatComesInThatMoment) {
+    ServerOptions options;
+    options.idle_timeout = milliseconds(100);
+    options.linger_timeout = std::chrono::seconds(1000);
+    Served served(sample_router(), options);
+    TcpClient client(served.port());
+    client.send(get("/1"));
+    EXPECT_TRUE(holds_before(soon(), [&] { return served.stats().lingering == 1; }));
+    client.send(get("/2"));
+    client.wait_until_read();
+    client.send(get("/3"));
+    EXPECT_EQ(client.receive().body, "/1");
+    EXPECT_EQ(client.receive_rest(), "");
+    client.close();
+    EXPECT_TRUE(holds_before(soon(), [&] { return served.stats().open == 0; }));
+}
+
 // Sends a byte now and then as long as it lives, and the server takes it.
 class Dripper final {
 public:

@@ -46,9 +46,46 @@ TEST(Server, StopClosesIdleConnectionsAtOnce) {
     served.server().stop(Deadline::after(seconds(1000)));
     fresh.expect_end();
     used.expect_end();
+    fresh.close();
+    used.close();
     served.join();
     EXPECT_EQ(served.stats().open, 0U);
     EXPECT_EQ(coir::test::listening_sockets(::getpid()), 0U);
+}
+
+// Idle connections were woken by a shutdown of their reading, and the kernel answered what came later
+// with a reset.
+TEST(Server, StopResetsNoRequestThatComesInThatMoment) {
+    ServerOptions options;
+    options.linger_timeout = seconds(1000);
+    Served served(router(), options);
+    TcpClient fresh(served.port());
+    TcpClient used(served.port());
+    used.send(kGet);
+    EXPECT_EQ(used.receive().status, 200);
+    EXPECT_TRUE(holds_before(soon(), [&] { return served.stats().open == 2; }));
+    served.server().stop(Deadline::never());
+    EXPECT_TRUE(holds_before(soon(), [&] { return served.stats().lingering == 2; }));
+    for (TcpClient* client : {&fresh, &used}) {
+        client->send(kGet);
+        client->wait_until_read();
+        client->send(kGet);
+        EXPECT_EQ(client->receive_rest(), "");  // no error, and no half of a reply
+        client->close();
+    }
+    served.join();
+}
+
+TEST(Server, StopWaitsNoLongerThanItLingersForIdleClients) {
+    ServerOptions options;
+    options.linger_timeout = milliseconds(100);
+    Served served(router(), options);
+    TcpClient client(served.port());
+    EXPECT_TRUE(holds_before(soon(), [&] { return served.stats().open == 1; }));
+    served.server().stop(Deadline::never());
+    EXPECT_TRUE(holds_before(soon(), [&] { return served.has_ended(); }));
+    served.join();
+    client.expect_end();
 }
 
 TEST(Server, StopLetsBegunRequestsBeAnswered) {

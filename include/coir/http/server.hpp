@@ -70,10 +70,9 @@ struct ServerOptions {
     /// Peers below this rate run into the two timeouts above. A bad mobile link has ten times as
     /// much.
     std::size_t slowest_bytes_per_second = 1024;
-    /// After a reply with which the server ends a connection that the client would have kept: how
+    /// After the end of a connection that the client would have kept, with a reply or for idleness: how
     /// long to read on and drop what comes, at most until the client closes. Closing a socket with
-    /// unread bytes resets the connection, which destroys the reply on its way. A stop waits as long
-    /// for what the kernel has still to send.
+    /// unread bytes resets the connection, which destroys the reply on its way.
     std::chrono::milliseconds linger_timeout{2'000};
 
     /// Connections that the kernel holds for each worker until they are accepted.
@@ -134,7 +133,7 @@ public:
     /// Requires: called on a fiber, once.
     void serve();
 
-    /// Stops accepting, serves what is in the accept queues, closes idle connections at once, lets
+    /// Stops accepting, serves what is in the accept queues, finishes idle connections at once, lets
     /// begun requests be answered with `Connection: close`, and cuts what is left at `deadline`: its
     /// reads and writes fail then. A handler that waits for something else, or computes, cannot be
     /// cut: serve() waits for it beyond the deadline. Does not wait itself: serve() returns when all
