@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <new>
 #include <string_view>
 #include <utility>
 
@@ -18,7 +19,7 @@ using std::chrono::milliseconds;
 // Accepted in a row before other fibers of the worker get their turn.
 constexpr int kBatch = 32;
 constexpr milliseconds kFirstPause{5};
-constexpr milliseconds kLongestPause{100};  // stop() may have to wait so long
+constexpr milliseconds kLongestPause{100};  // serve() may have to wait so long
 
 constexpr std::string_view kBusy =
     "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n"
@@ -34,27 +35,50 @@ UniqueFd spare_descriptor() noexcept {
 void Acceptor::run() noexcept {
     reserve_ = spare_descriptor();
     milliseconds pause = kFirstPause;
-    for (int in_a_row = 1;; ++in_a_row) {
-        auto stream = listener_.accept(Deadline::never());
+    int in_a_row = 0;
+    // Not accept(): a stop() in its middle would cost a client its connection.
+    while (listener_.is_open() && !this_fiber::stop_requested()) {
+        auto stream = listener_.try_accept();
         if (stream) {
             pause = kFirstPause;
             start(*std::move(stream));
-            if (in_a_row % kBatch == 0) {
+            if (++in_a_row % kBatch == 0) {
                 this_fiber::yield();
             }
-        } else if (stream.error() == std::errc::operation_canceled) {
-            break;
-        } else {
-            shed(stream.error());
+            continue;
+        }
+        std::error_code error = stream.error();
+        if (syscall::would_block(error)) {
+            error = listener_.wait_acceptable(Deadline::never()).error();
+        }
+        if (error && error != std::errc::operation_canceled && listener_.is_open()) {
+            shed(error);
             this_fiber::sleep_for(pause);
             pause = std::min(2 * pause, kLongestPause);
         }
     }
-    // These clients have been told that they are connected.
-    while (auto stream = listener_.try_accept()) {
-        start(*std::move(stream));
+}
+
+void Acceptor::stop() noexcept {
+    if (!listener_.is_open()) {
+        return;
+    }
+    listener_.cancel();
+    try {
+        while (auto stream = listener_.try_accept()) {
+            late_.push_back(*std::move(stream));
+        }
+    } catch (const std::bad_alloc&) {
+        // Then those in the queue are told by a reset.
     }
     listener_.close();
+}
+
+void Acceptor::start_late() noexcept {
+    for (net::TcpStream& stream : late_) {
+        start(std::move(stream));
+    }
+    late_.clear();
 }
 
 void Acceptor::start(net::TcpStream stream) noexcept {

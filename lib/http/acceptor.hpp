@@ -1,6 +1,9 @@
 #pragma once
 
 #include <memory>
+#include <system_error>
+#include <utility>
+#include <vector>
 
 #include "coir/base/unique_fd.hpp"
 #include "coir/net/tcp_listener.hpp"
@@ -18,11 +21,14 @@ public:
     Acceptor(std::shared_ptr<ServerCore> core, net::TcpListener listener) noexcept
         : core_(std::move(core)), listener_(std::move(listener)) {}
 
-    /// Starts a fiber for each connection until stop(), then for those in the queue, and closes the
-    /// listener. Suspends: all the time.
+    /// Starts a fiber for each connection until stop(). Suspends: all the time.
     void run() noexcept;
-    /// Threads: any, while *this lives.
-    void stop() noexcept { listener_.cancel(); }
+    /// Ends run() and closes the listener; clients in its queue have been told that they are connected,
+    /// and are kept for start_late(). Does not wait, also where run() cannot end because its worker computes.
+    /// Threads: any, one at a time, while *this lives.
+    void stop() noexcept;
+    /// Starts those. Requires: called on a fiber, after stop(), by nobody else at the time.
+    void start_late() noexcept;
 
 private:
     void start(net::TcpStream stream) noexcept;
@@ -32,6 +38,7 @@ private:
     std::shared_ptr<ServerCore> core_;
     net::TcpListener listener_;
     UniqueFd reserve_;
+    std::vector<net::TcpStream> late_;
 };
 
 }  // namespace coir::http

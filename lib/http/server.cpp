@@ -28,6 +28,7 @@ public:
 
 private:
     void join_acceptors();
+    void start_late() noexcept;
     void join_connections();
 
     std::shared_ptr<ServerCore> shared_;
@@ -73,6 +74,7 @@ void Server::Core::serve() {
         shared_->prepare();
     }
     join_acceptors();
+    start_late();
     join_connections();
 }
 
@@ -103,6 +105,16 @@ void Server::Core::join_acceptors() {
     }
 }
 
+void Server::Core::start_late() noexcept {
+    {
+        // The acceptors have ended because of a stop() that may still be under way.
+        const std::lock_guard lock(shared_->mutex);
+    }
+    for (const auto& acceptor : acceptors_) {
+        acceptor->start_late();
+    }
+}
+
 void Server::Core::join_connections() {
     std::unique_lock lock(shared_->mutex);
     bool cut = false;
@@ -120,10 +132,12 @@ void Server::Core::join_connections() {
 void Server::Core::stop(Deadline deadline) noexcept {
     const std::lock_guard lock(shared_->mutex);
     stop_deadline_ = std::min(stop_deadline_, deadline);
-    shared_->connections.close_idle();
+    // First: clients that hear of the end connect anew, and must not meet a listener that is about to be
+    // closed, which would reset them.
     for (const auto& acceptor : acceptors_) {
         acceptor->stop();
     }
+    shared_->connections.close_idle();
     shared_->changed.notify_all();
 }
 

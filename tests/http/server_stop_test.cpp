@@ -76,6 +76,36 @@ TEST(Server, StopResetsNoRequestThatComesInThatMoment) {
     served.join();
 }
 
+// The acceptor closed its listener when its worker came to run it, after clients had been told; those that
+// connected anew in between were reset.
+TEST(Server, StopClosesTheListenersBeforeItReturns) {
+    Served served(router(), {}, 1);
+    TcpClient client(served.port());
+    client.send(kGet);
+    EXPECT_EQ(client.receive().status, 200);
+    std::atomic<bool> computes = false;
+    std::atomic<bool> may_go_on = false;
+    auto busy = served.runtime().spawn([&] {
+        computes = true;
+        while (!may_go_on) {
+        }
+    });
+    EXPECT_TRUE(holds_before(soon(), [&] { return computes.load(); }));
+    TcpClient late(served.port());
+    late.send(kGet);
+    served.server().stop(Deadline::never());
+    EXPECT_EQ(coir::test::listening_sockets(::getpid()), 0U);
+    may_go_on = true;
+    busy.join();
+    const HttpReply reply = late.receive();
+    EXPECT_EQ(reply.status, 200);
+    EXPECT_TRUE(reply.says_close());
+    late.close();
+    client.expect_end();
+    client.close();
+    served.join();
+}
+
 TEST(Server, StopWaitsNoLongerThanItLingersForIdleClients) {
     ServerOptions options;
     options.linger_timeout = milliseconds(100);
