@@ -3,6 +3,7 @@
 #include "body_source.hpp"
 #include "coir/base/assert.hpp"
 #include "coir/base/error.hpp"
+#include "exchange.hpp"
 
 namespace coir::http {
 
@@ -14,8 +15,8 @@ void BodySink::start() {
     error_ = {};
     // A handler that reads while it writes will read to the end. If it does not, the connection
     // closes without having said so.
-    context_.keep_alive =
-        context_.keep_alive && (request_body_.is_being_read() || request_body_.can_be_drained());
+    context_.keep_alive = context_.keep_alive && !exchange_.is_last_of_a_stop() &&
+                          (request_body_.is_being_read() || request_body_.can_be_drained());
     request_body_.forget_continue();
     framing_ = response_writer::streamed_framing(response_, context_);
     if (framing_ == Framing::until_close) {

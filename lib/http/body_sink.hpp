@@ -14,19 +14,21 @@
 namespace coir::http {
 
 class BodySource;
+struct Exchange;
 
 /// Where the body of a response goes that is written while it is being made.
 class BodySink final {
 public:
     /// `context` is how the response will be framed, with the line of `date`; once the head is on its
-    /// way, its keep_alive is what the head has said.
+    /// way, its keep_alive is what the head has said. `exchange` is the one that the sink is part of.
     BodySink(Wire& wire, const Response& response, BodySource& request_body,
-             response_writer::Context& context, DateCache& date) noexcept
+             response_writer::Context& context, DateCache& date, const Exchange& exchange) noexcept
         : wire_(wire),
           response_(response),
           request_body_(request_body),
           context_(context),
-          date_(date) {}
+          date_(date),
+          exchange_(exchange) {}
 
     /// A handler is about to run.
     void begin() noexcept { started_ = false; }
@@ -55,6 +57,7 @@ private:
     BodySource& request_body_;
     response_writer::Context& context_;
     DateCache& date_;
+    const Exchange& exchange_;
     bool started_ = false;
     response_writer::Framing framing_ = response_writer::Framing::none;  // once started
     std::uint64_t written_ = 0;

@@ -30,14 +30,6 @@ std::string list_of(MethodSet methods) {
     return list;
 }
 
-// Whether bytes of another request lie behind the one that is being answered, as far as one can
-// see.
-bool has_another(const Exchange& exchange) noexcept {
-    const RequestHead& head = exchange.head;
-    return !head.chunked &&
-           exchange.in.size() > exchange.parser.head_bytes() + head.content_length.value_or(0);
-}
-
 }  // namespace
 
 Connection::Connection(net::TcpStream stream, ServerCore& server) noexcept
@@ -195,7 +187,7 @@ Connection::Next Connection::flush(Exchange& exchange, Next next) noexcept {
 
 // Whether the reply may say that the connection stays.
 [[gnu::always_inline]] inline bool Connection::may_keep(const Exchange& exchange) const noexcept {
-    if (server_.connections.is_closing() && !has_another(exchange)) [[unlikely]] {
+    if (exchange.is_last_of_a_stop()) [[unlikely]] {
         return false;
     }
     return exchange.head.keep_alive && exchange.source.can_be_drained();

@@ -10,15 +10,16 @@ constexpr std::size_t kKeptExchanges = 16;
 
 }  // namespace
 
-Exchange::Exchange(const ServerOptions& options)
-    : in(kBufferBytes),
+Exchange::Exchange(const ServerOptions& options, const ConnectionRegistry& registry)
+    : connections(registry),
+      in(kBufferBytes),
       wire(options),
       parser({options.max_header_bytes, options.max_header_fields, options.max_target_bytes}),
       source(wire, in, parser),
       body(source),
       request(head, body),
       response(sink),
-      sink(wire, response, source, context, date) {
+      sink(wire, response, source, context, date, *this) {
     context.date_line = date.line();
     wire.out = Buffer(kBufferBytes);
 }
@@ -29,13 +30,14 @@ void Exchange::reset() noexcept {
     response.reset();
 }
 
-ExchangePool::ExchangePool(const ServerOptions& options) : options_(options) {
+ExchangePool::ExchangePool(const ServerOptions& options, const ConnectionRegistry& connections)
+    : options_(options), connections_(connections) {
     free_.reserve(kKeptExchanges);
 }
 
 std::unique_ptr<Exchange> ExchangePool::take() {
     if (free_.empty()) {
-        return std::make_unique<Exchange>(options_);
+        return std::make_unique<Exchange>(options_, connections_);
     }
     std::unique_ptr<Exchange> exchange = std::move(free_.back());
     free_.pop_back();

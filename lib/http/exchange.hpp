@@ -12,6 +12,7 @@
 #include "coir/http/body_reader.hpp"
 #include "coir/http/request.hpp"
 #include "coir/http/response.hpp"
+#include "connection_registry.hpp"
 #include "date_cache.hpp"
 #include "request_parser.hpp"
 #include "wire.hpp"
@@ -21,7 +22,7 @@ namespace coir::http {
 /// All that serving a request needs and an idle connection does not: buffers, the parser with its
 /// table of fields, the request and the response. Lent to a connection while bytes flow.
 struct Exchange {
-    explicit Exchange(const ServerOptions& options);
+    Exchange(const ServerOptions& options, const ConnectionRegistry& registry);
     Exchange(const Exchange&) = delete;
     Exchange& operator=(const Exchange&) = delete;
 
@@ -34,9 +35,15 @@ struct Exchange {
     [[nodiscard]] bool has_timed_out() const noexcept {
         return source.error() == std::errc::timed_out || wire.error() == std::errc::timed_out;
     }
+    /// Whether the server is stopping and this is, as far as one can see, the last request that the
+    /// client has sent: its reply says that the connection closes.
+    [[nodiscard]] bool is_last_of_a_stop() const noexcept {
+        return connections.is_closing() && !has_another();
+    }
     /// Forgets one connection. The next one finds it as new, but with memory.
     void reset() noexcept;
 
+    const ConnectionRegistry& connections;
     Buffer in;
     Wire wire;
     RequestParser parser;
@@ -48,6 +55,12 @@ struct Exchange {
     DateCache date;
     response_writer::Context context;  // its date_line is date.line(), for good
     BodySink sink;
+
+private:
+    /// Whether bytes of another request lie behind the one that is being answered.
+    [[nodiscard]] bool has_another() const noexcept {
+        return !head.chunked && in.size() > parser.head_bytes() + head.content_length.value_or(0);
+    }
 };
 
 /// The exchanges that are not lent, the warm one on top: one pool per worker.
@@ -55,7 +68,7 @@ struct Exchange {
 /// Threads: worker-private. Suspension ends the right to use it: ask for the worker's pool again.
 class ExchangePool final {
 public:
-    explicit ExchangePool(const ServerOptions& options);
+    ExchangePool(const ServerOptions& options, const ConnectionRegistry& connections);
 
     /// Throws std::bad_alloc.
     [[nodiscard]] std::unique_ptr<Exchange> take();
@@ -64,6 +77,7 @@ public:
 
 private:
     const ServerOptions& options_;
+    const ConnectionRegistry& connections_;
     std::vector<std::unique_ptr<Exchange>> free_;  // never reallocates
 };
 

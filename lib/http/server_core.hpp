@@ -35,7 +35,8 @@ private:
 
 /// What connections need on the worker they are on. Worker-private but for the counters' readers.
 struct alignas(64) WorkerShare {
-    explicit WorkerShare(const ServerOptions& options) : exchanges(options) {}
+    WorkerShare(const ServerOptions& options, const ConnectionRegistry& connections)
+        : exchanges(options, connections) {}
 
     ExchangePool exchanges;
     WorkerCounter accepted;

@@ -118,6 +118,31 @@ TEST(Server, StopWaitsNoLongerThanItLingersForIdleClients) {
     client.expect_end();
 }
 
+// The streamed ones said nothing of it, and the client's next request met the end.
+TEST(Server, StopHasAStreamedResponseSayThatTheConnectionCloses) {
+    std::atomic<bool> is_in_handler = false;
+    std::atomic<bool> may_go_on = false;
+    Router routes;
+    routes.get("/", [&](Request&, Response& response) {
+        is_in_handler = true;
+        while (!may_go_on) {
+            this_fiber::sleep_for(milliseconds(1));
+        }
+        EXPECT_TRUE(response.write("ok", Deadline::never()));
+    });
+    Served served(std::move(routes));
+    TcpClient client(served.port());
+    client.send(kGet);
+    EXPECT_TRUE(holds_before(soon(), [&] { return is_in_handler.load(); }));
+    served.server().stop(Deadline::never());
+    may_go_on = true;
+    const HttpReply reply = client.receive();
+    EXPECT_EQ(reply.body, "ok");
+    EXPECT_TRUE(reply.says_close());
+    client.close();
+    served.join();
+}
+
 TEST(Server, StopLetsBegunRequestsBeAnswered) {
     std::atomic<bool> is_in_handler = false;
     std::atomic<bool> may_go_on = false;
