@@ -14,8 +14,8 @@ namespace coir::http {
 /// One listener and the fiber that accepts from it, pinned to its worker.
 ///
 /// The problem: at the descriptor limit accept() fails and leaves the connection in the queue, so a
-/// loop would spin. The acceptor keeps a descriptor in reserve, spends it to take that connection
-/// out and close it, which tells the client, and then waits a little.
+/// loop would spin. The acceptor keeps a descriptor in reserve and spends it to take that connection out:
+/// the client is told, or served if there is room again.
 class Acceptor final {
 public:
     Acceptor(std::shared_ptr<ServerCore> core, net::TcpListener listener) noexcept
@@ -31,14 +31,16 @@ public:
     void start_late() noexcept;
 
 private:
-    void start(net::TcpStream stream) noexcept;
+    using Accepted = net::TcpListener::Accepted;
+
+    void start(Accepted accepted) noexcept;
     void refuse(net::TcpStream stream) noexcept;
-    void shed(std::error_code error) noexcept;
+    [[nodiscard]] bool make_room(std::error_code error) noexcept;
 
     std::shared_ptr<ServerCore> core_;
     net::TcpListener listener_;
     UniqueFd reserve_;
-    std::vector<net::TcpStream> late_;
+    std::vector<Accepted> late_;
 };
 
 }  // namespace coir::http

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include <atomic>
 #include <chrono>
 #include <exception>
 #include <stdexcept>
@@ -133,6 +134,55 @@ TEST(Server, MoreConnectionsThanTheLimitGet503) {
     TcpClient fourth(served.port());
     fourth.send(kGet);
     EXPECT_EQ(fourth.receive().status, 200);
+}
+
+// The 503 was written and the socket closed with the request unread in it, which is a reset.
+TEST(Server, TheRefusalReachesAClientWhoseRequestHasArrived) {
+    ServerOptions options;
+    options.max_connections = 1;
+    options.linger_timeout = seconds(1000);
+    Served served(router(), options, 1);
+    TcpClient first(served.port());
+    first.send(kGet);
+    EXPECT_EQ(first.receive().status, 200);
+    std::atomic<bool> holds = false;
+    std::atomic<bool> may_go_on = false;
+    auto holder = served.runtime().spawn([&] {
+        holds = true;
+        while (!may_go_on) {  // and lets nobody accept
+        }
+    });
+    EXPECT_TRUE(holds_before(soon(), [&] { return holds.load(); }));
+    TcpClient second(served.port());
+    second.send(kGet);
+    may_go_on = true;
+    holder.join();
+    EXPECT_EQ(second.receive().status, 503);
+    EXPECT_TRUE(holds_before(soon(), [&] { return served.stats().lingering == 1; }));
+    // What comes behind the refusal is no reason for a reset either.
+    second.send(kGet);
+    EXPECT_EQ(second.receive_rest(), "");
+    EXPECT_EQ(served.stats().open, 1U);
+    second.close();
+    EXPECT_TRUE(holds_before(soon(), [&] { return served.stats().lingering == 0; }));
+}
+
+TEST(Server, NoMoreRefusedClientsLingerThanMayAndAStopWaitsForThem) {
+    ServerOptions options;
+    options.max_connections = 0;
+    options.max_lingering_connections = 2;
+    options.linger_timeout = seconds(1000);
+    Served served(router(), options, 2);
+    std::vector<TcpClient> clients;
+    for (int i = 0; i < 10; ++i) {
+        clients.emplace_back(served.port());
+        EXPECT_EQ(clients.back().receive().status, 503);
+    }
+    EXPECT_TRUE(holds_before(soon(), [&] { return served.stats().lingering == 2; }));
+    served.server().stop(Deadline::never());
+    clients.clear();
+    served.join();
+    EXPECT_EQ(served.stats().lingering, 0U);
 }
 
 // Each acceptor compared first and counted later, so that two could take the last place.
