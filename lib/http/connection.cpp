@@ -38,9 +38,11 @@ Connection::Connection(net::TcpStream stream, ServerCore& server) noexcept
       entry_(server.connections, stream_, ServerCore::worker_index()) {}
 
 void Connection::run() noexcept {
+    bool has_begun = false;
     for (;;) {
         // When time is over, or the server stops, a request may have come in the same moment.
-        const bool is_over = !wait_for_request();
+        const bool is_over = !wait_for_request(has_begun ? server_.options.idle_timeout
+                                                         : server_.options.header_timeout);
         Next next = Next::abort;
         std::unique_ptr<Exchange> exchange;
         try {
@@ -58,12 +60,12 @@ void Connection::run() noexcept {
             server_.here().exchanges.give_back(std::move(exchange),
                                                next == Next::idle || next == Next::nothing);
         }
-        if (next == Next::idle ||
-            (next == Next::nothing && !is_over && !server_.connections.is_closing())) {
-            continue;
+        if (next == Next::idle) {
+            has_begun = true;
+        } else if (next != Next::nothing || is_over || server_.connections.is_closing()) {
+            end(next);
+            return;
         }
-        end(next);
-        return;
     }
 }
 
@@ -76,10 +78,9 @@ void Connection::end(Next next) noexcept {
 }
 
 // False if no request will be waited for any more.
-bool Connection::wait_for_request() noexcept {
+bool Connection::wait_for_request(std::chrono::milliseconds timeout) noexcept {
     const bool may_wait = entry_.begin_idle();
-    const bool waited =
-        may_wait && stream_.wait_readable(Deadline::roughly_after(server_.options.idle_timeout));
+    const bool waited = may_wait && stream_.wait_readable(Deadline::roughly_after(timeout));
     entry_.end_idle();
     return waited;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <exception>
 #include <string_view>
 #include <system_error>
@@ -32,7 +33,7 @@ private:
         abort,    // the client must not take what it has got for a whole
     };
 
-    [[nodiscard]] bool wait_for_request() noexcept;
+    [[nodiscard]] bool wait_for_request(std::chrono::milliseconds timeout) noexcept;
     [[nodiscard]] Next serve(Exchange& exchange);
     [[nodiscard]] Next serve_arrived(Exchange& exchange, bool& has_answered);
     [[nodiscard]] Next answer(Exchange& exchange);

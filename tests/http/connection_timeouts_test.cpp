@@ -59,14 +59,29 @@ bool is_closed_when_idle(milliseconds timeout) {
 }
 
 TEST(Connection, AnIdleConnectionIsClosedWithoutAWord) {
+    EXPECT_TRUE(is_closed_when_idle(milliseconds(100)) || is_closed_when_idle(milliseconds(800)) ||
+                is_closed_when_idle(milliseconds(6400)));
+}
+
+// It had the time of an idle connection, which is much longer.
+TEST(Connection, ANewOneHasTheTimeOfAHeadForItsFirstByte) {
     ServerOptions options;
-    options.idle_timeout = milliseconds(50);
+    options.header_timeout = milliseconds(50);
     Served served(sample_router(), options);
     TcpClient fresh(served.port());
     fresh.expect_end();
     EXPECT_EQ(served.stats().timeouts, 0U);
-    EXPECT_TRUE(is_closed_when_idle(milliseconds(100)) || is_closed_when_idle(milliseconds(800)) ||
-                is_closed_when_idle(milliseconds(6400)));
+    // Later ones are not meant.
+    options.header_timeout = milliseconds(1000);
+    Served patient(sample_router(), options);
+    TcpClient used(patient.port());
+    for (int i = 0; i < 2; ++i) {
+        used.send(get("/1"));
+        EXPECT_EQ(used.receive().body, "/1");
+        std::this_thread::sleep_for(milliseconds(1200));
+    }
+    used.send(get("/1"));
+    EXPECT_EQ(used.receive().body, "/1");
 }
 
 // It was closed, and the kernel answered a request that crossed with a reset.

@@ -57,10 +57,11 @@ struct ServerOptions {
 
     // Of the timeouts, milliseconds::max() means never.
 
-    /// An idle keep-alive connection is closed after this. Longer than the usual proxies in front
-    /// (60 s).
+    /// A keep-alive connection that has been answered is closed after this. Longer than the usual
+    /// proxies in front (60 s).
     std::chrono::milliseconds idle_timeout{75'000};
-    /// From the first byte of a head to its last, never renewed: a client cannot drip.
+    /// From the first byte of a head to its last, never renewed: a client cannot drip. A new connection
+    /// has as long for its first byte: who connects has something to ask.
     std::chrono::milliseconds header_timeout{10'000};
     /// For a body, plus one second for each `slowest_bytes_per_second` that has come. Only the time
     /// in which the server waits for the client counts.
