@@ -1,6 +1,7 @@
 #include "connection.hpp"
 
 #include <cstddef>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -35,7 +36,10 @@ std::string list_of(MethodSet methods) {
 Connection::Connection(net::TcpStream stream, ServerCore& server) noexcept
     : stream_(std::move(stream)),
       server_(server),
-      entry_(server.connections, stream_, ServerCore::worker_index()) {}
+      entry_(server.connections, stream_, ServerCore::worker_index()),
+      requests_left_(server.options.max_requests_per_connection != 0
+                         ? server.options.max_requests_per_connection
+                         : std::numeric_limits<std::uint64_t>::max()) {}
 
 void Connection::run() noexcept {
     bool has_begun = false;
@@ -163,7 +167,7 @@ Connection::Next Connection::flush(Exchange& exchange, Next next) noexcept {
 [[gnu::always_inline]] inline Connection::Next Connection::answer(Exchange& exchange) {
     const RequestHead& head = exchange.head;
     exchange.context.version = head.version;
-    exchange.context.keep_alive = head.keep_alive;
+    exchange.context.keep_alive = head.keep_alive && --requests_left_ != 0;
     exchange.context.is_head = head.method == Method::head;
     exchange.source.begin(head);
     if (!exchange.source.is_complete() &&
@@ -191,7 +195,7 @@ Connection::Next Connection::flush(Exchange& exchange, Next next) noexcept {
     if (exchange.is_last_of_a_stop()) [[unlikely]] {
         return false;
     }
-    return exchange.head.keep_alive && exchange.source.can_be_drained();
+    return exchange.context.keep_alive && exchange.source.can_be_drained();
 }
 
 void Connection::answer_without_handler(Exchange& exchange, MethodSet allowed) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <exception>
 #include <string_view>
 #include <system_error>
@@ -52,6 +53,7 @@ private:
     net::TcpStream stream_;
     ServerCore& server_;
     ConnectionRegistry::Entry entry_;
+    std::uint64_t requests_left_;  // until the connection closes
 };
 
 }  // namespace coir::http

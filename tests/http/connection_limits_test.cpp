@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 
 #include "sample_routes.hpp"
 #include "support/tcp_client.hpp"
@@ -106,6 +107,34 @@ TEST(Connection, OnlySoManyLingerAtOnce) {
     first.close();
     EXPECT_TRUE(holds_before(soon(), [&] { return served.stats().open == 0; }));
     EXPECT_EQ(served.stats().lingering, 0U);
+}
+
+TEST(Connection, ClosesWithTheLastOfTheRequestsThatItMayHave) {
+    ServerOptions options;
+    options.max_requests_per_connection = 3;
+    Router routes = sample_router();
+    routes.get("/stream", [](Request&, Response& response) {
+        EXPECT_TRUE(response.write("streamed", test::kNever));
+    });
+    Served served(std::move(routes), options);
+    for (const char* last : {"/3", "/stream", "/none"}) {
+        TcpClient client(served.port());
+        client.send(get("/1"));
+        EXPECT_FALSE(client.receive().says_close());
+        // What is sent behind the last one is not answered.
+        client.send(get("/2") + get(last) + get("/1") + get("/2"));
+        EXPECT_FALSE(client.receive().says_close());
+        EXPECT_TRUE(client.receive().says_close()) << last;
+        EXPECT_EQ(client.receive_rest(), "");
+    }
+    EXPECT_EQ(served.stats().requests, 9U);
+    options.max_requests_per_connection = 0;
+    Served patient(sample_router(), options);
+    TcpClient client(patient.port());
+    for (int i = 0; i < 10; ++i) {
+        client.send(get("/1"));
+        EXPECT_FALSE(client.receive().says_close());
+    }
 }
 
 TEST(Connection, EveryLimitHasItsStatus) {

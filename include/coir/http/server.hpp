@@ -50,6 +50,11 @@ struct ServerOptions {
     std::size_t max_output_bytes = 64 * 1024;
     /// Open connections; further ones get 503 and are closed. The descriptor limit may be lower.
     std::size_t max_connections = 100'000;
+    /// Requests on one connection; the reply to the last says `Connection: close`, and what was sent
+    /// behind that request is dropped. 0 means no limit. Nothing piles up with the requests that a
+    /// connection has had, but one that is made anew can be given to another worker, or machine; so it
+    /// is to be rare enough that nobody feels the reconnect.
+    std::uint64_t max_requests_per_connection = 10'000'000;
     /// Connections that linger at once (see linger_timeout), refused ones included, which do not count as
     /// open. Each holds a descriptor and a stack. Those beyond are closed at once, which may cost their
     /// clients the last reply. A server that stops has no such limit.
