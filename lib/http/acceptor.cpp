@@ -107,7 +107,7 @@ void Acceptor::start_late() noexcept {
 
 void Acceptor::start(Accepted accepted) noexcept {
     core_->here().accepted.add();
-    auto open = OpenConnection::try_open(core_);
+    auto open = OpenConnection::try_open(core_, accepted.peer);
     if (!open) {
         refuse(std::move(accepted.stream));
         return;

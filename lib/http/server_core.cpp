@@ -63,14 +63,26 @@ void ServerCore::count_down(std::atomic<std::size_t>& count) noexcept {
     }
 }
 
-std::optional<OpenConnection> OpenConnection::try_open(std::shared_ptr<ServerCore> core) noexcept {
-    if (!ServerCore::try_count(core->open, core->options.max_connections)) {
+std::optional<OpenConnection> OpenConnection::try_open(std::shared_ptr<ServerCore> core,
+                                                       const net::SocketAddress& peer) noexcept {
+    const std::size_t of_one = core->options.max_connections_per_address;
+    const AddressCounts::Client client = AddressCounts::client_of(peer);
+    if (of_one != 0 && !core->addresses.try_add(client, of_one)) {
         return std::nullopt;
     }
-    return OpenConnection(std::move(core));
+    if (!ServerCore::try_count(core->open, core->options.max_connections)) {
+        if (of_one != 0) {
+            core->addresses.remove(client);
+        }
+        return std::nullopt;
+    }
+    return OpenConnection(std::move(core), client);
 }
 
 void OpenConnection::leave() noexcept {
+    if (core_->options.max_connections_per_address != 0) {
+        core_->addresses.remove(client_);
+    }
     core_->count_down(core_->open);
 }
 

@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "address_counts.hpp"
 #include "coir/http/router.hpp"
 #include "coir/http/server.hpp"
 #include "coir/sync/condition_variable.hpp"
@@ -75,6 +76,7 @@ struct ServerCore {
     std::atomic<std::size_t> open{0};
     // Of these, and of those that were refused, the ones that only wait for their client to finish.
     std::atomic<std::size_t> lingering{0};
+    AddressCounts addresses;  // of open connections, if their number is limited
 
     // Once stopping: told when one of the two becomes 0, and when the deadline changes.
     Mutex mutex;
@@ -85,9 +87,10 @@ struct ServerCore {
 /// It shares the core, because serve() may return, and the server die, while the last one leaves.
 class OpenConnection final {
 public:
-    /// None if max_connections are open. Threads: any; all acceptors together keep the limit.
+    /// None if max_connections are open, or max_connections_per_address from there. Threads: any; all
+    /// acceptors together keep the limits.
     [[nodiscard]] static std::optional<OpenConnection> try_open(
-        std::shared_ptr<ServerCore> core) noexcept;
+        std::shared_ptr<ServerCore> core, const net::SocketAddress& peer) noexcept;
     OpenConnection(OpenConnection&& other) noexcept = default;
     OpenConnection& operator=(OpenConnection&& other) = delete;
     ~OpenConnection() {
@@ -98,11 +101,13 @@ public:
     [[nodiscard]] ServerCore& core() const noexcept { return *core_; }
 
 private:
-    /// `core->open` counts it already.
-    explicit OpenConnection(std::shared_ptr<ServerCore> core) noexcept : core_(std::move(core)) {}
+    /// `core->open` and, if there is a limit, `core->addresses` count it already.
+    OpenConnection(std::shared_ptr<ServerCore> core, AddressCounts::Client client) noexcept
+        : core_(std::move(core)), client_(client) {}
     void leave() noexcept;
 
     std::shared_ptr<ServerCore> core_;
+    AddressCounts::Client client_;
 };
 
 }  // namespace coir::http

@@ -185,6 +185,25 @@ TEST(Server, NoMoreRefusedClientsLingerThanMayAndAStopWaitsForThem) {
     EXPECT_EQ(served.stats().lingering, 0U);
 }
 
+TEST(Server, OneAddressGetsOnlySoManyConnections) {
+    ServerOptions options;
+    options.max_connections_per_address = 2;
+    Served served(router(), options);
+    std::vector<TcpClient> clients;
+    for (int i = 0; i < 2; ++i) {
+        clients.emplace_back(served.port());
+        clients.back().send(kGet);
+        EXPECT_EQ(clients.back().receive().status, 200);
+    }
+    TcpClient third(served.port());
+    EXPECT_EQ(third.receive().status, 503);
+    clients.pop_back();
+    EXPECT_TRUE(holds_before(soon(), [&] { return served.stats().open == 1; }));
+    TcpClient fourth(served.port());
+    fourth.send(kGet);
+    EXPECT_EQ(fourth.receive().status, 200);
+}
+
 // Each acceptor compared first and counted later, so that two could take the last place.
 TEST(Server, AllAcceptorsTogetherKeepTheLimit) {
     for (int round = 0; round < 10; ++round) {

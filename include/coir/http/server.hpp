@@ -50,6 +50,10 @@ struct ServerOptions {
     std::size_t max_output_bytes = 64 * 1024;
     /// Open connections; further ones get 503 and are closed. The descriptor limit may be lower.
     std::size_t max_connections = 100'000;
+    /// Open connections from one IPv4 address, or from one IPv6 network of 64 bits; further ones get 503
+    /// and are closed. 0 means no limit, for servers behind a proxy that has one. A quarter of all: it
+    /// takes four to keep everybody else out, and a load generator on one address is served.
+    std::size_t max_connections_per_address = 25'000;
     /// Requests on one connection; the reply to the last says `Connection: close`, and what was sent
     /// behind that request is dropped. 0 means no limit. Nothing piles up with the requests that a
     /// connection has had, but one that is made anew can be given to another worker, or machine; so it
