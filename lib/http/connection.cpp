@@ -223,8 +223,10 @@ void Connection::answer_without_handler(Exchange& exchange, MethodSet allowed) {
     try {
         handler(exchange.request, response);
     } catch (...) {
+        exchange.client.end();
         return fail_handler(exchange, {}, std::current_exception());
     }
+    exchange.client.end();
     exchange.date.refresh();
     if (exchange.sink.has_started()) [[unlikely]] {
         return finish_stream(exchange);

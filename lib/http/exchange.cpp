@@ -17,7 +17,7 @@ Exchange::Exchange(const ServerOptions& options, const ConnectionRegistry& regis
       parser({options.max_header_bytes, options.max_header_fields, options.max_target_bytes}),
       source(wire, in, parser),
       body(source),
-      request(head, body),
+      request(head, body, &client),
       response(sink),
       sink(wire, response, source, context, date, *this) {
     context.date_line = date.line();

@@ -8,6 +8,7 @@
 
 #include "body_sink.hpp"
 #include "body_source.hpp"
+#include "client_watch.hpp"
 #include "coir/base/buffer.hpp"
 #include "coir/http/body_reader.hpp"
 #include "coir/http/request.hpp"
@@ -29,6 +30,7 @@ struct Exchange {
     /// Lends it to the connection of `stream`. `server_line` outlives the exchange.
     void attach(net::TcpStream& stream, std::string_view server_line) noexcept {
         wire.attach(stream);
+        client.attach(stream);
         context.fields = server_line;
     }
     /// Whether the client did not send a body or take a response in time.
@@ -50,6 +52,7 @@ struct Exchange {
     RequestHead head;
     BodySource source;
     BodyReader body;
+    ClientWatch client;
     Request request;
     Response response;
     DateCache date;

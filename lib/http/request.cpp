@@ -1,5 +1,7 @@
 #include "coir/http/request.hpp"
 
+#include "client_watch.hpp"
+
 namespace coir::http {
 
 std::optional<std::string_view> PathParameters::find(std::string_view name) const noexcept {
@@ -9,6 +11,10 @@ std::optional<std::string_view> PathParameters::find(std::string_view name) cons
         }
     }
     return std::nullopt;
+}
+
+std::stop_token Request::stop_token() const {
+    return client_ != nullptr ? client_->token() : std::stop_token();
 }
 
 }  // namespace coir::http

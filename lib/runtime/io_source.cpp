@@ -211,12 +211,43 @@ void IoSource::end_waits(bool shut_down) noexcept {
         held[direction] =
             state->slots[direction].exchange(detail::kSlotClosed, std::memory_order_acq_rel);
     }
+    std::stop_source listener = state->listener();
     state->closers.fetch_sub(1, std::memory_order_release);  // pairs with await_closers()
     // Nothing of *this from here on. The waiters are ours until they are woken.
     for (const std::uintptr_t waiter : held) {
         if (detail::holds_waiter(waiter)) {
             detail::wake(*reinterpret_cast<detail::Waiter*>(waiter), detail::WakeReason::canceled);
         }
+    }
+    listener.request_stop();
+}
+
+Result<void> IoSource::stop_on_hang_up(std::stop_source listener) noexcept {
+    IoState* const state = this->state();
+    detail::Worker* const worker = detail::Worker::current();
+    if (state == nullptr || worker == nullptr) {
+        return state == nullptr ? make_error_code(std::errc::not_enough_memory)
+                                : make_error_code(Errc::not_a_fiber);
+    }
+    // Set first, then the look: whoever reports an end looks for a listener after that.
+    state->set_listener(listener);
+    bool moved = false;
+    if (auto watched = worker->poller().watch(fd_.get(), *state, IoState::reading, false, moved);
+        !watched) {
+        return watched;
+    }
+    if (moved) {
+        detail::Worker::count(worker->migrations);
+    }
+    if (state->has_ended() || is_canceled()) {
+        listener.request_stop();
+    }
+    return {};
+}
+
+void IoSource::forget_hang_up() noexcept {
+    if (IoState* const state = state_.load(std::memory_order_acquire)) {
+        state->set_listener(std::stop_source(std::nostopstate));
     }
 }
 

@@ -88,6 +88,7 @@ void IoState::recycle(IoState* state) noexcept {
     for (auto& slot : state->slots) {
         slot.store(kSlotEmpty, std::memory_order_relaxed);
     }
+    state->set_listener(std::stop_source(std::nostopstate));
     state->canceled.store(false, std::memory_order_relaxed);
     state->urgent.store(false, std::memory_order_relaxed);
     state->poller.store(0, std::memory_order_relaxed);
@@ -118,6 +119,21 @@ IoState::End IoState::take_end(Direction direction) noexcept {
         return End::told;
     }
     return End::none;
+}
+
+bool IoState::has_ended() const noexcept {
+    const std::uint32_t value = ends[reading].load(std::memory_order_acquire);
+    return value != 0 && static_cast<std::uint16_t>(value) == generation();
+}
+
+void IoState::set_listener(std::stop_source listener) noexcept {
+    const std::lock_guard lock(listening_);
+    listener_.swap(listener);
+}
+
+std::stop_source IoState::listener() noexcept {
+    const std::lock_guard lock(listening_);
+    return listener_;
 }
 
 std::uint64_t IoState::tag() const noexcept {

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <stop_token>
 
 #include "coir/base/spin_lock.hpp"
 #include "runtime/deadline_wheel.hpp"
@@ -51,6 +52,14 @@ public:
     void report_end(Direction direction, std::uint64_t tag) noexcept;
     /// Called by a fiber that is about to wait: news become told, told becomes none.
     [[nodiscard]] End take_end(Direction direction) noexcept;
+    /// Whether the peer has finished sending, or the connection has failed, as far as anybody was told.
+    [[nodiscard]] bool has_ended() const noexcept;
+
+    /// The one to tell when that happens, or nobody. Threads: any.
+    void set_listener(std::stop_source listener) noexcept;
+    /// To be asked for after report_end() or a cancel(), and told when the state is let go: callbacks may
+    /// destroy the descriptor's owner.
+    [[nodiscard]] std::stop_source listener() noexcept;
 
     /// The deadline of each slot's waits.
     IoDeadline deadlines[2];
@@ -71,6 +80,9 @@ public:
     }
 
 private:
+    SpinLock listening_;
+    std::stop_source listener_{std::nostopstate};  // under listening_
+
     [[nodiscard]] std::uint16_t generation() const noexcept {
         return static_cast<std::uint16_t>(generation_and_holders.load(std::memory_order_relaxed) >>
                                           16);

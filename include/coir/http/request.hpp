@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 
@@ -16,6 +17,7 @@
 namespace coir::http {
 
 class BodyReader;
+class ClientWatch;
 
 /// What the parser found in the head of one request. All views point into the connection's buffer.
 struct RequestHead {
@@ -48,7 +50,9 @@ struct PathParameters {
 /// All that a handler may read. Its views live until the handler returns, not longer.
 class Request final {
 public:
-    Request(const RequestHead& head, BodyReader& body) noexcept : head_(&head), body_(&body) {}
+    /// Without a watch, as in a test of a handler, nobody says that the client has gone.
+    Request(const RequestHead& head, BodyReader& body, ClientWatch* client = nullptr) noexcept
+        : head_(&head), body_(&body), client_(client) {}
 
     [[nodiscard]] Method method() const noexcept { return head_->method; }
     [[nodiscard]] Version version() const noexcept { return head_->version; }
@@ -72,12 +76,23 @@ public:
 
     [[nodiscard]] BodyReader& body() const noexcept { return *body_; }
 
+    /// Triggered when nobody may want the answer any more: the client has finished sending, which browsers
+    /// and proxies do when their user has gone (and some simple programs when they have asked: those can
+    /// still be answered), its connection has failed, or the server's stop cuts it. For handlers that
+    /// wait, or work long; reads and writes of the client fail anyway. Until the handler returns.
+    ///
+    /// Threads: its callbacks run on any worker, and must not suspend: to set a flag, to unpark, or to
+    ///          ask a fiber or a scope to stop.
+    /// Errors:  throws std::bad_alloc, std::system_error. Cost: an allocation, the first time; nothing where nobody asks.
+    [[nodiscard]] std::stop_token stop_token() const;
+
     /// Filled by Router::find().
     [[nodiscard]] PathParameters& parameters() noexcept { return parameters_; }
 
 private:
     const RequestHead* head_;
     BodyReader* body_;
+    ClientWatch* client_;
     PathParameters parameters_;
 };
 

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdint>
 #include <optional>
+#include <stop_token>
 #include <system_error>
 #include <type_traits>
 #include <utility>
@@ -82,6 +83,19 @@ public:
     /// Whether the peer of a TCP socket has ever sent urgent data, as far as a wait could learn: a read
     /// stops where that lies, so a short one does not say that there is nothing more.
     [[nodiscard]] bool has_met_urgent_data() const noexcept;
+
+    /// Triggers `listener` when the peer of a socket has gone, as far as the kernel tells: it has finished
+    /// sending, or the connection has failed; and at a cancel(). At once, if that has happened. A second
+    /// listener takes the place of the first.
+    ///
+    /// For who serves a peer and waits for something else: a read that waits is told anyway. Nothing is
+    /// read, so bytes before the end stay.
+    /// Errors:   not_a_fiber, not_enough_memory, what epoll_ctl says. Never suspends.
+    /// Requires: callbacks of the listener's tokens do not suspend: they run where it is heard, on any
+    ///           worker.
+    [[nodiscard]] Result<void> stop_on_hang_up(std::stop_source listener) noexcept;
+    /// From now on nobody is told; but a callback may still be running.
+    void forget_hang_up() noexcept;
 
     [[nodiscard]] int fd() const noexcept { return fd_.get(); }
     [[nodiscard]] bool is_open() const noexcept { return static_cast<bool>(fd_); }

@@ -1,0 +1,23 @@
+#include "client_watch.hpp"
+
+#include <utility>
+
+#include "coir/net/socket_access.hpp"
+
+namespace coir::http {
+
+std::stop_token ClientWatch::token() {
+    if (!gone_) {
+        std::stop_source gone;
+        net::detail::SocketAccess::source(*stream_).stop_on_hang_up(gone).value();
+        gone_ = std::move(gone);
+    }
+    return gone_->get_token();
+}
+
+void ClientWatch::forget() noexcept {
+    net::detail::SocketAccess::source(*stream_).forget_hang_up();
+    gone_.reset();
+}
+
+}  // namespace coir::http
