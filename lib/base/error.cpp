@@ -16,7 +16,7 @@ const char* describe(Errc code) noexcept {
         case Errc::unsupported_version: return "unsupported HTTP version";
         case Errc::unsupported_method: return "unsupported HTTP method";
         case Errc::unsupported_coding: return "unsupported transfer coding";
-        case Errc::header_too_large: return "request head over its limit";
+        case Errc::header_too_large: return "request head or trailers over their limit";
         case Errc::target_too_long: return "request target over its limit";
         case Errc::body_too_large: return "request body over its limit";
         case Errc::expectation_failed: return "unsupported expectation";

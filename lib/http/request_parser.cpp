@@ -6,7 +6,6 @@
 #include <array>
 #include <cstring>
 #include <new>
-#include <utility>
 
 #include "bytes.hpp"
 #include "coir/base/assert.hpp"
@@ -16,11 +15,6 @@
 
 namespace coir::http {
 namespace {
-
-// Bytes of framing that a body may have beyond kFramingPerBodyByte for each of its bytes: a peer
-// could else send chunk extensions or trailers without end. One-byte chunks need five.
-constexpr std::uint64_t kFreeFramingBytes = 16 * 1024;
-constexpr std::uint64_t kFramingPerBodyByte = 8;
 
 // Of the registered methods, UPDATEREDIRECTREF has 17 letters.
 constexpr std::size_t kLongestMethod = 32;
@@ -111,31 +105,6 @@ struct RequestParser::Callbacks {
     }
     static int pause(llhttp_t*) noexcept { return HPE_PAUSED; }
 
-    static int on_body(llhttp_t* llhttp, const char* at, std::size_t size) noexcept {
-        RequestParser& parser = self(llhttp);
-        if (parser.write_to_ != nullptr) {
-            std::memmove(parser.write_to_ + parser.written_, at, size);
-        }
-        parser.written_ += size;
-        return 0;
-    }
-
-    // Trailers are dropped, but what is no field (in llhttp 9 at least) must not pass for one.
-    static int on_trailer_name(llhttp_t* llhttp, const char*, std::size_t size) noexcept {
-        RequestParser& parser = self(llhttp);
-        parser.name_size_ += static_cast<std::uint32_t>(size);
-        return parser.name_size_ != 0 ? 0 : fail(parser, Errc::malformed_chunk);
-    }
-    static int on_trailer_value(llhttp_t* llhttp, const char* at, std::size_t) noexcept {
-        RequestParser& parser = self(llhttp);
-        if (std::exchange(parser.name_size_, 0) != 0) {
-            return 0;
-        }
-        // Either the rest of a value that was cut off, or a folded line.
-        const bool is_rest = at == parser.message_ && parser.last_bytes_[1] != '\n';
-        return is_rest ? 0 : fail(parser, Errc::malformed_chunk);
-    }
-
     static constexpr llhttp_settings_t head_settings() noexcept {
         llhttp_settings_t settings{};
         settings.on_url = on_url;
@@ -144,21 +113,11 @@ struct RequestParser::Callbacks {
         settings.on_headers_complete = pause;
         return settings;
     }
-    static constexpr llhttp_settings_t body_settings() noexcept {
-        llhttp_settings_t settings{};
-        settings.on_body = on_body;
-        settings.on_header_field = on_trailer_name;
-        settings.on_header_value = on_trailer_value;
-        settings.on_message_complete = pause;
-        return settings;
-    }
 
     static const llhttp_settings_t kHead;
-    static const llhttp_settings_t kBody;
 };
 
 constinit const llhttp_settings_t RequestParser::Callbacks::kHead = head_settings();
-constinit const llhttp_settings_t RequestParser::Callbacks::kBody = body_settings();
 
 RequestParser::RequestParser(const Limits& limits)
     : max_header_bytes_(
@@ -167,7 +126,8 @@ RequestParser::RequestParser(const Limits& limits)
           static_cast<std::uint32_t>(std::min(limits.max_header_fields, kMostHeaderBytes))),
       max_target_bytes_(
           static_cast<std::uint32_t>(std::min(limits.max_target_bytes, kMostHeaderBytes))),
-      fields_(std::make_unique_for_overwrite<HeaderSpan[]>(max_header_fields_)) {
+      fields_(std::make_unique_for_overwrite<HeaderSpan[]>(max_header_fields_)),
+      chunks_({limits.max_chunk_extension_bytes, max_header_bytes_, max_header_fields_}) {
     static_assert(sizeof(llhttp_t) <= sizeof llhttp_ && alignof(llhttp_t) <= 8);
     static_assert(kMostHeaderBytes + 2 * kMaxEmptyLines <= 0xffff);
     llhttp_t* const pristine = ::new (pristine_) llhttp_t;
@@ -399,42 +359,11 @@ Result<RequestParser::Progress> RequestParser::parse_head(std::string_view bytes
 
 Result<RequestParser::Decoded> RequestParser::decode_chunks(std::span<const std::byte> bytes,
                                                             std::byte* into) noexcept {
-    llhttp_t* const llhttp = as_llhttp(llhttp_);
     if (!in_body_) {
         in_body_ = true;
-        body_bytes_ = 0;
-        framing_bytes_ = 0;
-        llhttp->settings = const_cast<llhttp_settings_t*>(&Callbacks::kBody);
-        llhttp_resume(llhttp);
+        chunks_.begin();
     }
-    const char* const begin = reinterpret_cast<const char*>(bytes.data());
-    message_ = begin;
-    write_to_ = into;
-    written_ = 0;
-    const int error = llhttp_execute(llhttp, begin, bytes.size());
-    if (error != HPE_OK && error != HPE_PAUSED) {
-        return Errc::malformed_chunk;
-    }
-    const bool complete = error == HPE_PAUSED;
-    const std::size_t consumed =
-        complete ? static_cast<std::size_t>(llhttp_get_error_pos(llhttp) - begin) : bytes.size();
-    body_bytes_ += written_;
-    framing_bytes_ += consumed - written_;
-    if (framing_bytes_ > kFreeFramingBytes + kFramingPerBodyByte * body_bytes_) {
-        return Errc::malformed_chunk;
-    }
-    // llhttp 8 takes a bare line feed for the empty line that ends the body. (Decoding in place has
-    // not overwritten it: what is written is never longer than what came before the framing.)
-    if (consumed >= 2) {
-        std::memcpy(last_bytes_, begin + consumed - 2, 2);
-    } else if (consumed == 1) {
-        last_bytes_[0] = last_bytes_[1];
-        last_bytes_[1] = begin[0];
-    }
-    if (complete && (last_bytes_[0] != '\r' || last_bytes_[1] != '\n')) {
-        return Errc::malformed_chunk;
-    }
-    return Decoded{consumed, written_, complete};
+    return chunks_.decode(bytes, into);
 }
 
 }  // namespace coir::http

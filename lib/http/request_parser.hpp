@@ -6,6 +6,7 @@
 #include <span>
 #include <string_view>
 
+#include "chunk_decoder.hpp"
 #include "coir/base/error.hpp"
 #include "coir/base/result.hpp"
 #include "coir/http/request.hpp"
@@ -26,6 +27,7 @@ public:
         std::size_t max_header_bytes;  // request line to empty line; 65,000 at most
         std::size_t max_header_fields;
         std::size_t max_target_bytes;
+        std::size_t max_chunk_extension_bytes = 16 * 1024;  // of all chunks of a body
     };
     /// The most that Limits::max_header_bytes can be: HeaderSpan counts in 16 bits.
     static constexpr std::size_t kMostHeaderBytes = 65'000;
@@ -34,11 +36,7 @@ public:
 
     enum class Progress { need_more, head_complete };
 
-    struct Decoded {
-        std::size_t consumed;  // of the bytes given
-        std::size_t written;   // bytes of the body
-        bool complete;         // the last chunk and the trailer section have been seen
-    };
+    using Decoded = ChunkDecoder::Decoded;
 
     /// Limits over kMostHeaderBytes are cut to it.
     explicit RequestParser(const Limits& limits);
@@ -59,13 +57,14 @@ public:
     /// How many bytes the complete head took, with the empty lines before it.
     [[nodiscard]] std::size_t head_bytes() const noexcept { return parsed_; }
 
-    /// Decodes what has arrived of a chunked body and writes it to `into`, which has room for
-    /// `bytes.size()` and may begin before `bytes` in the same memory; null leaves it out. Trailers
-    /// are read and dropped.
+    /// As ChunkDecoder::decode(), with the limits of heads for trailers.
     /// Requires: the head said chunked, and the last call was not complete.
-    /// Errors: malformed_chunk.
     [[nodiscard]] Result<Decoded> decode_chunks(std::span<const std::byte> bytes,
                                                 std::byte* into) noexcept;
+    /// As ChunkDecoder::trailers(); the views live until reset() and the next chunked body.
+    [[nodiscard]] Headers trailers() const noexcept {
+        return in_body_ ? chunks_.trailers() : Headers();
+    }
 
 private:
     struct Callbacks;
@@ -94,12 +93,6 @@ private:
     std::uint32_t field_count_ = 0;
     Errc error_{};  // why a callback has stopped llhttp
 
-    // The chunked body that is being decoded.
-    std::byte* write_to_ = nullptr;  // only during a call
-    std::size_t written_ = 0;        // only during a call
-    std::uint64_t body_bytes_ = 0;
-    std::uint64_t framing_bytes_ = 0;  // sizes, extensions, line ends, trailers
-    char last_bytes_[2] = {};          // the newest two, to see how the body ended
     bool in_body_ = false;
     bool unknown_method_ = false;  // looking for the end of its name
 
@@ -111,6 +104,7 @@ private:
     std::uint32_t max_header_fields_;
     std::uint32_t max_target_bytes_;
     std::unique_ptr<HeaderSpan[]> fields_;
+    ChunkDecoder chunks_;
 };
 
 }  // namespace coir::http

@@ -56,6 +56,10 @@ bool is_field_value(std::string_view text) noexcept {
     return all_are(text, kValueChar);
 }
 
+bool is_field_char(char c) noexcept {
+    return (kClasses[static_cast<unsigned char>(c)] & kValueChar) != 0;
+}
+
 bool is_authority(std::string_view text) noexcept {
     return all_are(text, kAuthorityChar);
 }

@@ -11,6 +11,7 @@ namespace coir::http::syntax {
 
 /// A field value without control characters; a tab is allowed (RFC 9110, 5.5).
 [[nodiscard]] bool is_field_value(std::string_view text) noexcept;
+[[nodiscard]] bool is_field_char(char c) noexcept;
 
 /// `uri-host [":" port]` (RFC 9110, 7.2), by its characters: no blank, no list, no user, no path.
 /// Empty is valid: it is what a client sends whose target has no authority.

@@ -143,6 +143,7 @@ TEST(Connection, EveryLimitHasItsStatus) {
     options.max_header_fields = 8;
     options.max_target_bytes = 100;
     options.max_body_bytes = 50;
+    options.max_chunk_extension_bytes = 100;
     Served served(sample_router(), options);
     const auto status = [&](std::string_view bytes) {
         TcpClient client(served.port());
@@ -165,7 +166,11 @@ TEST(Connection, EveryLimitHasItsStatus) {
     EXPECT_EQ(status("BREW / HTTP/1.1\r\nHost: a\r\n\r\n"), 501);
     EXPECT_EQ(status("GET / HTTP/2.0\r\nHost: a\r\n\r\n"), 505);
     EXPECT_EQ(status("POST / HTTP/1.1\r\nHost: a\r\nExpect: x\r\nContent-Length: 1\r\n\r\n"), 417);
-    EXPECT_EQ(status("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n"), 501);
+    EXPECT_EQ(status("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"),
+              501);
+    EXPECT_EQ(status(chunked("/whole", "1;" + std::string(100, 'x') + "\r\na\r\n0\r\n\r\n")), 413);
+    EXPECT_EQ(status(chunked("/whole", "0\r\nX: " + std::string(1000, 'x') + "\r\n\r\n")), 431);
+    EXPECT_EQ(status(chunked("/whole", "0\r\n" + fields + "X: y\r\n\r\n")), 431);
 }
 
 TEST(Connection, AClientThatNeverPausesLeavesTheOthersTheirTurn) {

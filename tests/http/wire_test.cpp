@@ -102,6 +102,7 @@ protected:
         options.max_header_bytes = 4096;
         options.max_header_fields = 16;
         options.max_target_bytes = 1024;
+        options.max_chunk_extension_bytes = 200;
         return options;
     }
     /// `receive(is_head)` gives the next reply.

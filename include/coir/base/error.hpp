@@ -15,9 +15,9 @@ enum class Errc {
     unsupported_version,       ///< An HTTP version other than 1.0 and 1.1.
     unsupported_method,        ///< A method this server does not know.
     unsupported_coding,        ///< A transfer coding other than a single final chunked.
-    header_too_large,          ///< The head is over its limit in bytes or in fields.
+    header_too_large,          ///< Head or trailers are over their limit in bytes or in fields.
     target_too_long,           ///< The request target is over its limit.
-    body_too_large,            ///< The body is over its limit.
+    body_too_large,            ///< The body is over its limit, or what chunks say beside it.
     expectation_failed,        ///< An Expect other than 100-continue.
     response_already_started,  ///< The head of the response has been sent.
     body_length_mismatch,      ///< A handler wrote more or fewer bytes than it promised.

@@ -34,14 +34,19 @@ struct ServerError {
 /// Every limit has a default that a server on the open Internet can live with.
 struct ServerOptions {
     /// Request line and header fields together, else 431. What browsers and proxies keep to; a
-    /// request that is still arriving holds so much memory. 65,000 at most.
+    /// request that is still arriving holds so much memory. Trailers may take as much again. 65,000 at
+    /// most.
     std::size_t max_header_bytes = 16 * 1024;
-    /// Header fields, else 431. Browsers send some 20, proxies add a few.
+    /// Header fields, and trailer fields, else 431. Browsers send some 20, proxies add a few.
     std::size_t max_header_fields = 64;
     /// The request target, else 414. RFC 9112 wants 8,000 at least.
     std::size_t max_target_bytes = 8 * 1024;
     /// The request body, else 413. read_all() may keep so much in memory for each connection.
     std::size_t max_body_bytes = 1024 * 1024;
+    /// Extensions of all chunks of a request together, in bytes, else 413. They are read and ignored.
+    /// Hardly anybody sends them; clients that sign each chunk need some 90 for each, so a server of
+    /// theirs that takes larger bodies raises this too.
+    std::size_t max_chunk_extension_bytes = 16 * 1024;
     /// Of a body that the handler left unread: read so much to keep the connection, else close it.
     /// Go's net/http has the same figure.
     std::size_t max_drained_bytes = 256 * 1024;
