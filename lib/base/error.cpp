@@ -20,6 +20,7 @@ const char* describe(Errc code) noexcept {
         case Errc::target_too_long: return "request target over its limit";
         case Errc::body_too_large: return "request body over its limit";
         case Errc::expectation_failed: return "unsupported expectation";
+        case Errc::misdirected_request: return "https target on a connection without TLS";
         case Errc::response_already_started: return "the response has already been started";
         case Errc::body_length_mismatch: return "the body has not the promised length";
         case Errc::invalid_field: return "invalid header field";

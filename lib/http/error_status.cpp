@@ -19,6 +19,7 @@ Status status_for(std::error_code error) noexcept {
         case Errc::target_too_long: return Status::uri_too_long;
         case Errc::body_too_large: return Status::content_too_large;
         case Errc::expectation_failed: return Status::expectation_failed;
+        case Errc::misdirected_request: return Status::misdirected_request;
         case Errc::unsupported_method:
         case Errc::unsupported_coding: return Status::not_implemented;
         case Errc::unsupported_version: return Status::http_version_not_supported;

@@ -15,7 +15,7 @@ Exchange::Exchange(const ServerOptions& options, const ConnectionRegistry& regis
       in(kBufferBytes),
       wire(options),
       parser({options.max_header_bytes, options.max_header_fields, options.max_target_bytes,
-              options.max_chunk_extension_bytes}),
+              options.max_chunk_extension_bytes, options.trusts_https_targets}),
       source(wire, in, parser),
       body(source),
       request(head, body, &client),

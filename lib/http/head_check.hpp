@@ -4,7 +4,6 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <string_view>
 
 #include "bytes.hpp"
@@ -172,31 +171,51 @@ private:
     return head_end - line == 2 && load<std::uint16_t>(message + line) == line_end;
 }
 
-/// Where the body ends (RFC 9112, 6): whatever can be read in two ways is refused. `chunked` and
-/// `length` are what llhttp has made of the same fields; both must agree.
-[[nodiscard]] COIR_NEVER_INLINE Errc check_framing(const KnownFields& known, bool chunked,
-                                                   std::optional<std::uint64_t> length,
+/// Why these transfer codings, which are not "chunked" alone, are refused. Where chunked is not the
+/// last one, nobody knows where the body ends (RFC 9112, 6.3); nor where it comes twice.
+[[nodiscard]] COIR_NEVER_INLINE Errc refuse_codings(std::string_view codings) noexcept {
+    bool ends_with_chunked = false;
+    for (;;) {
+        const std::size_t comma = codings.find(',');
+        std::string_view coding = codings.substr(0, comma);
+        while (!coding.empty() && is_blank(coding.front())) {
+            coding.remove_prefix(1);
+        }
+        while (!coding.empty() && is_blank(coding.back())) {
+            coding.remove_suffix(1);
+        }
+        if (coding.empty() || ends_with_chunked) {
+            return Errc::malformed_request;
+        }
+        ends_with_chunked = equals_ignoring_case(coding, "chunked");
+        if (comma == std::string_view::npos) {
+            return ends_with_chunked ? Errc::unsupported_coding : Errc::malformed_request;
+        }
+        codings.remove_prefix(comma + 1);
+    }
+}
+
+/// Where the body ends (RFC 9112, 6): whatever can be read in two ways is refused.
+[[nodiscard]] COIR_NEVER_INLINE Errc check_framing(const KnownFields& known,
                                                    RequestHead& head) noexcept {
     if (known.has(KnownFields::kTransferEncoding)) {
         if (known.has_two(KnownFields::kTransferEncoding) ||
-            known.has(KnownFields::kContentLength) || known.transfer_encoding.empty() ||
-            head.version == Version::http_1_0) {
+            known.has(KnownFields::kContentLength) || head.version == Version::http_1_0) {
             return Errc::malformed_request;
         }
         if (!equals_ignoring_case(known.transfer_encoding, "chunked")) {
-            return Errc::unsupported_coding;
+            return refuse_codings(known.transfer_encoding);
         }
         head.chunked = true;
     }
     if (known.has(KnownFields::kContentLength)) {
-        const auto own = parse_integer<std::uint64_t>(known.content_length);
-        if (known.has_two(KnownFields::kContentLength) || !own) {
+        const auto length = parse_integer<std::uint64_t>(known.content_length);
+        if (known.has_two(KnownFields::kContentLength) || !length) {
             return Errc::malformed_request;
         }
-        head.content_length = *own;
+        head.content_length = *length;
     }
-    return head.chunked == chunked && head.content_length == length ? Errc{}
-                                                                    : Errc::malformed_request;
+    return {};
 }
 
 /// The first '?' or '#' in a target, or its end.
@@ -218,32 +237,36 @@ private:
     return end;
 }
 
-/// Takes "http://authority" off an absolute target; false if it is none.
-[[nodiscard]] COIR_NEVER_INLINE bool take_authority(std::string_view& target,
+/// Takes "http://authority" off an absolute target.
+[[nodiscard]] COIR_NEVER_INLINE Errc take_authority(std::string_view& target, bool trusts_https,
                                                     RequestHead& head) noexcept {
     const std::size_t scheme_end = target.find("://");
-    if (scheme_end == std::string_view::npos ||
-        !(equals_ignoring_case(target.substr(0, scheme_end), "http") ||
-          equals_ignoring_case(target.substr(0, scheme_end), "https"))) {
-        return false;
+    if (scheme_end == std::string_view::npos) {
+        return Errc::malformed_request;
     }
+    const std::string_view scheme = target.substr(0, scheme_end);
+    const bool is_https = equals_ignoring_case(scheme, "https");
     target.remove_prefix(scheme_end + 3);
     head.authority = target.substr(0, target.find_first_of("/?#"));
     target.remove_prefix(head.authority.size());
-    return !head.authority.empty() && syntax::is_authority(head.authority);
+    if (!(is_https || equals_ignoring_case(scheme, "http")) ||
+        !syntax::is_authority(head.authority)) {
+        return Errc::malformed_request;
+    }
+    return is_https && !trusts_https ? Errc::misdirected_request : Errc{};
 }
 
 /// The forms of a target (RFC 9112, 3.2), less the one of CONNECT. Requires: as find_delimiter().
-[[nodiscard]] COIR_ALWAYS_INLINE bool split_target(std::string_view target,
+[[nodiscard]] COIR_ALWAYS_INLINE Errc split_target(std::string_view target, bool trusts_https,
                                                    RequestHead& head) noexcept {
     if (target.front() != '/') [[unlikely]] {
         if (target == "*" && head.method == Method::options) {
             head.path = target;
             head.query = {};
-            return true;
+            return {};
         }
-        if (!take_authority(target, head)) {
-            return false;
+        if (const Errc error = take_authority(target, trusts_https, head); error != Errc{}) {
+            return error;
         }
     }
     const char* const begin = target.data();
@@ -252,13 +275,15 @@ private:
     head.path = {begin, static_cast<std::size_t>(mark - begin)};
     head.query = {};
     if (mark == begin) [[unlikely]] {
-        head.path = "/";
+        // Without a path and a query, OPTIONS asks about the whole server (RFC 9112, 3.2.4).
+        head.path = mark == end && head.method == Method::options ? "*" : "/";
     }
     if (mark == end) {
-        return true;
+        return {};
     }
     head.query = {mark + 1, static_cast<std::size_t>(end - mark - 1)};
-    return *mark == '?' && head.query.find('#') == std::string_view::npos;
+    return *mark == '?' && head.query.find('#') == std::string_view::npos ? Errc{}
+                                                                          : Errc::malformed_request;
 }
 
 #undef COIR_ALWAYS_INLINE

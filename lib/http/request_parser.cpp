@@ -6,6 +6,7 @@
 #include <array>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #include "bytes.hpp"
 #include "coir/base/assert.hpp"
@@ -15,9 +16,6 @@
 
 namespace coir::http {
 namespace {
-
-// Of the registered methods, UPDATEREDIRECTREF has 17 letters.
-constexpr std::size_t kLongestMethod = 32;
 
 struct KnownMethod {
     std::uint8_t name_size;  // 0: not one of ours
@@ -120,7 +118,8 @@ struct RequestParser::Callbacks {
 constinit const llhttp_settings_t RequestParser::Callbacks::kHead = head_settings();
 
 RequestParser::RequestParser(const Limits& limits)
-    : max_header_bytes_(
+    : trusts_https_targets_(limits.trusts_https_targets),
+      max_header_bytes_(
           static_cast<std::uint32_t>(std::min(limits.max_header_bytes, kMostHeaderBytes))),
       max_header_fields_(
           static_cast<std::uint32_t>(std::min(limits.max_header_fields, kMostHeaderBytes))),
@@ -133,6 +132,8 @@ RequestParser::RequestParser(const Limits& limits)
     llhttp_t* const pristine = ::new (pristine_) llhttp_t;
     llhttp_init(pristine, HTTP_REQUEST, &Callbacks::kHead);
     pristine->data = this;
+    // Both lengths in one head are refused here; llhttp would do it sooner or later, by its version.
+    llhttp_set_lenient_chunked_length(pristine, 1);
     ::new (llhttp_) llhttp_t;
     reset();
 }
@@ -146,7 +147,7 @@ void RequestParser::reset() noexcept {
     name_size_ = 0;
     field_count_ = 0;
     error_ = {};
-    unknown_method_ = false;
+    line_ = Line::unseen;
     in_body_ = false;
 }
 
@@ -171,63 +172,147 @@ Result<bool> RequestParser::skip_empty_lines(std::string_view bytes) noexcept {
     return false;
 }
 
-// llhttp gives up at the first letter that no method has there. Only the byte behind the word tells
-// a method that is not supported from bytes that are no request.
-Result<RequestParser::Progress> RequestParser::name_method(std::string_view bytes) noexcept {
-    parsed_ = line_begin_;
-    while (parsed_ < bytes.size() && syntax::is_token_char(bytes[parsed_])) {
-        ++parsed_;
+// Looks at the method alone, up to the byte behind it: a token and a blank are a request with a
+// method that may not be supported, anything else is no request. The versions of llhttp know
+// different methods; so the answer comes here, and at the same byte.
+std::error_code RequestParser::judge_method(std::string_view bytes) noexcept {
+    const std::size_t limit = line_begin_ + max_header_bytes_;
+    const std::string_view line = bytes.substr(0, limit).substr(line_begin_);
+    // llhttp stops at the first letter that none of its methods has there; what has been looked at
+    // since lies before parsed_.
+    std::size_t size = line_ == Line::unknown_to_llhttp ? parsed_ - line_begin_ : 0;
+    while (size < line.size() && syntax::is_token_char(line[size])) {
+        ++size;
     }
-    const std::size_t size = parsed_ - line_begin_;
-    if (size > kLongestMethod || size == 0) {
+    if (size == line.size()) {
+        if (line_begin_ + size == limit) {
+            return Errc::unsupported_method;  // longer than any (RFC 9112, 3)
+        }
+        if (line_ == Line::unknown_to_llhttp) {
+            parsed_ = line_begin_ + size;
+        }
+        return {};
+    }
+    if (size == 0 || line[size] != ' ') {
         return Errc::malformed_request;
     }
-    if (parsed_ == bytes.size()) {
-        return Progress::need_more;
+    const std::string_view method = line.substr(0, size);
+    if (method == "PRI") {
+        return Errc::unsupported_version;  // the preface of HTTP/2 begins with it
     }
-    return bytes[parsed_] == ' ' ? Errc::unsupported_method : Errc::malformed_request;
+    if (!parse_method(method)) {
+        return Errc::unsupported_method;
+    }
+    if (line_ == Line::unknown_to_llhttp) {
+        return Errc::malformed_request;
+    }
+    line_ = Line::method_known;
+    return {};
 }
 
-// Which refusal fits what llhttp stumbled over. Looks no further than `position`, so that the
-// answer is the same whether more has arrived or not.
-Errc RequestParser::explain(int llhttp_error, const char* position) const noexcept {
-    if (error_ != Errc{}) {
-        return error_;
+// The rest of the request line, as far as `bytes` go: the versions of llhttp find different things
+// wrong with it, at different bytes.
+Errc RequestParser::judge_line(std::string_view bytes) noexcept {
+    std::string_view rest = bytes.substr(line_begin_);
+    rest.remove_prefix(rest.find(' ') + 1);
+    const auto visible = [](char c) { return c > ' ' && c < 0x7f; };
+    const auto target_size = static_cast<std::size_t>(
+        std::find_if_not(rest.begin(), rest.end(), visible) - rest.begin());
+    if (target_size > max_target_bytes_) {
+        return Errc::target_too_long;
     }
-    switch (llhttp_error) {
-        case HPE_INVALID_CONSTANT:  // a method of RTSP
-            return kKnownMethods[as_llhttp(llhttp_)->method % kKnownMethods.size()].name_size == 0
-                       ? Errc::unsupported_method
-                       : Errc::malformed_request;
-        case HPE_PAUSED_H2_UPGRADE: return Errc::unsupported_version;
-        case HPE_INVALID_VERSION: {
-            const char* const text = message_ + target_begin_ + target_size_;  // " HTTP/2.1"
-            if (target_size_ != 0 && position - text >= 8 && std::memcmp(text, " HTTP/", 6) == 0 &&
-                text[6] >= '0' && text[6] <= '9' && text[7] == '.' && text[8] >= '0' &&
-                text[8] <= '9' && (text[6] != '1' || text[8] > '1')) {
-                return Errc::unsupported_version;
-            }
+    rest.remove_prefix(target_size);
+    if (target_size != 0 && rest.starts_with('\r')) {
+        return Errc::unsupported_version;  // HTTP/0.9 names none
+    }
+    constexpr std::string_view kForm = " HTTP/d.d\r\n";
+    for (std::size_t i = 0; i < kForm.size(); ++i) {
+        if (i == rest.size()) {
+            return {};  // so far, so good
+        }
+        const bool fits = kForm[i] == 'd' ? rest[i] >= '0' && rest[i] <= '9' : rest[i] == kForm[i];
+        if (!fits || target_size == 0) {
             return Errc::malformed_request;
         }
-        default: break;
+        if (i == 8 && (rest[6] != '1' || rest[8] > '1')) {
+            return Errc::unsupported_version;
+        }
+    }
+    line_ = Line::good;
+    return {};
+}
+
+// Whether lines end with CR LF, and none begins with a blank, from one byte to another: llhttp 8 sees
+// that only when the head is complete.
+bool RequestParser::has_good_line_ends(std::string_view bytes, std::size_t from) const noexcept {
+    for (std::size_t i = std::max<std::size_t>(from, line_begin_ + 1); i < bytes.size(); ++i) {
+        const char before = bytes[i - 1];
+        if ((before == '\r') != (bytes[i] == '\n') ||
+            (before == '\n' && head_check::is_blank(bytes[i]))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+// What can be said against the part of a head that has come, whose bytes before `from` have been
+// looked at already.
+std::error_code RequestParser::judge(std::string_view bytes, std::size_t from) noexcept {
+    if (line_ == Line::unseen || line_ == Line::unknown_to_llhttp) {
+        if (const auto error = judge_method(bytes)) {
+            return error;
+        }
+    }
+    if (line_ == Line::method_known) {
+        if (const Errc error = judge_line(bytes); error != Errc{}) {
+            return error;
+        }
+    }
+    return has_good_line_ends(bytes, from) ? std::error_code() : Errc::malformed_request;
+}
+
+// Which refusal fits what llhttp stumbled over. Looks no further than it has, so that the answer is
+// the same whether more has arrived or not.
+std::error_code RequestParser::refuse(std::string_view bytes, int llhttp_error) noexcept {
+    const auto position = static_cast<std::size_t>(as_llhttp(llhttp_)->error_pos - message_);
+    const std::size_t seen = position + (llhttp_error == HPE_USER ? 0 : 1);
+    if (const auto error = judge(bytes.substr(0, seen), line_begin_)) {
+        return error;
+    }
+    if (error_ != Errc{}) {
+        return error_;
     }
     // llhttp reports a bad character in the value of a field before the field itself, unless that
     // came in several pieces.
     if (field_count_ == max_header_fields_ && name_size_ != 0 &&
-        message_ + name_begin_ + name_size_ < position &&
-        message_[name_begin_ + name_size_] == ':') {
+        name_begin_ + name_size_ < position && bytes[name_begin_ + name_size_] == ':') {
         return Errc::header_too_large;
     }
-    // A target that is too long and has a bad character behind its limit: llhttp reports the
-    // character, and the target only if it came in several pieces.
-    const std::string_view line(message_ + line_begin_,
-                                static_cast<std::size_t>(position - message_) - line_begin_);
-    const std::size_t blank = line.find(' ');
-    if (blank != std::string_view::npos && line.find(' ', blank + 1) == std::string_view::npos &&
-        line.find('\n') == std::string_view::npos && line.size() - blank - 1 > max_target_bytes_) {
-        return Errc::target_too_long;
-    }
     return Errc::malformed_request;
+}
+
+// llhttp has stopped at the end of what may be looked at, or at an error.
+std::error_code RequestParser::judge_part(std::size_t end, int llhttp_error) noexcept {
+    const std::string_view bytes(message_, end);
+    if (llhttp_error == HPE_INVALID_METHOD) {
+        line_ = Line::unknown_to_llhttp;
+        parsed_ = line_begin_;
+        return judge_method(bytes);
+    }
+    if (llhttp_error != HPE_OK) {
+        return refuse(bytes, llhttp_error);
+    }
+    if (const auto failure = judge(bytes, std::exchange(parsed_, end))) {
+        return failure;
+    }
+    return end == line_begin_ + max_header_bytes_ ? Errc::header_too_large : std::error_code();
+}
+
+// The head is complete, and was refused for `failure`. What is wrong with its lines comes first: that
+// is what would have been said, had it come in pieces.
+std::error_code RequestParser::refuse_whole(Errc failure) noexcept {
+    const auto error = judge({message_, parsed_}, line_begin_);
+    return error ? error : make_error_code(failure);
 }
 
 // The request line, byte for byte: llhttp lets repeated blanks, bare line feeds, other protocols
@@ -238,7 +323,8 @@ Errc RequestParser::explain(int llhttp_error, const char* position) const noexce
     const KnownMethod method = kKnownMethods[llhttp->method % kKnownMethods.size()];
     const std::uint32_t target_end = target_begin_ + target_size_;
     head.method = method.method;
-    if (target_begin_ == line_begin_ + method.name_size + 1 && method.name_size != 0 &&
+    // A method that is not ours has no size here, and no target begins so early.
+    if (target_begin_ == line_begin_ + method.name_size + 1 &&
         parsed_ - target_end > head_check::kVersionTailBytes) [[likely]] {
         const char* const tail = message_ + target_end;
         if (head_check::is_version_tail(tail, '1')) [[likely]] {
@@ -250,22 +336,21 @@ Errc RequestParser::explain(int llhttp_error, const char* position) const noexce
             return {};
         }
     }
-    if (llhttp->http_major != 1 || llhttp->http_minor > 1) {
-        return Errc::unsupported_version;
-    }
-    return method.name_size == 0 ? Errc::unsupported_method : Errc::malformed_request;
+    return Errc::malformed_request;
 }
 
 // A Host is checked character by character only if it is not the one that was found valid last.
-[[gnu::always_inline]] inline bool RequestParser::is_valid_host(std::string_view host) noexcept {
+[[gnu::always_inline]] inline bool RequestParser::is_valid_host(
+    const head_check::KnownFields& known) noexcept {
+    const std::string_view host = known.host;
     if (host.size() == known_host_size_ &&
         bytes::equal(host.data(), known_host_, known_host_size_)) {
         return true;
     }
     if (!syntax::is_authority(host)) {
-        return false;
+        return known.hosts == 0;
     }
-    if (!host.empty() && host.size() <= sizeof known_host_) {
+    if (host.size() <= sizeof known_host_) {
         known_host_size_ = static_cast<std::uint8_t>(host.size());
         std::memcpy(known_host_, host.data(), host.size());
     }
@@ -293,22 +378,19 @@ Errc RequestParser::explain(int llhttp_error, const char* position) const noexce
     if (known.hosts != 1 && (known.hosts != 0 || is_1_1)) {
         return Errc::malformed_request;
     }
-    const unsigned flags = as_llhttp(llhttp_)->flags;
-    if (known.seen != 0 || (flags & (F_CHUNKED | F_CONTENT_LENGTH)) != 0) {
-        std::optional<std::uint64_t> length;
-        if ((flags & F_CONTENT_LENGTH) != 0) {
-            length = as_llhttp(llhttp_)->content_length;
-        }
-        if (const Errc error =
-                head_check::check_framing(known, (flags & F_CHUNKED) != 0, length, head);
-            error != Errc{}) {
+    if (known.seen != 0) {
+        if (const Errc error = head_check::check_framing(known, head); error != Errc{}) {
             return error;
         }
         head.keep_alive = !known.close && (is_1_1 || known.keep_alive);
         head.expects_continue = known.has(KnownFields::kExpect) && is_1_1;
     }
-    if (!is_valid_host(known.host) || !head_check::split_target(head.target, head)) {
+    if (!is_valid_host(known)) {
         return Errc::malformed_request;
+    }
+    if (const Errc error = head_check::split_target(head.target, trusts_https_targets_, head);
+        error != Errc{}) {
+        return error;
     }
     if (head.expects_continue && (known.has_two(KnownFields::kExpect) ||
                                   !equals_ignoring_case(known.expect, "100-continue"))) {
@@ -321,10 +403,13 @@ Errc RequestParser::explain(int llhttp_error, const char* position) const noexce
 Result<RequestParser::Progress> RequestParser::parse_head(std::string_view bytes,
                                                           RequestHead& head) noexcept {
     if (parsed_ != line_begin_) [[unlikely]] {
-        if (unknown_method_) {
-            return name_method(bytes);
+        if (line_ == Line::unknown_to_llhttp) {
+            if (const auto failure = judge_method(bytes)) {
+                return failure;
+            }
+            return Progress::need_more;
         }
-    } else if (bytes.empty() || bytes[parsed_] <= '\r') {
+    } else if (bytes.size() <= parsed_ || bytes[parsed_] <= '\r') {
         COIR_TRY(const bool begun, skip_empty_lines(bytes));
         if (!begun) {
             return Progress::need_more;
@@ -335,24 +420,16 @@ Result<RequestParser::Progress> RequestParser::parse_head(std::string_view bytes
     const std::size_t end = std::min(bytes.size(), limit);
     llhttp_t* const llhttp = as_llhttp(llhttp_);
     const int error = llhttp_execute(llhttp, message_ + parsed_, end - parsed_);
-    if (error == HPE_PAUSED) {
+    if (error == HPE_PAUSED) [[likely]] {
         parsed_ = static_cast<std::size_t>(llhttp->error_pos - message_);
         const Errc failure = finish_head(head);
         if (failure != Errc{}) {
-            return failure;
+            return refuse_whole(failure);
         }
         return Progress::head_complete;
     }
-    if (error != HPE_OK) {
-        if (error == HPE_INVALID_METHOD) {
-            unknown_method_ = true;
-            return name_method(bytes);
-        }
-        return explain(error, llhttp->error_pos);
-    }
-    parsed_ = end;
-    if (end == limit) {
-        return Errc::header_too_large;
+    if (const std::error_code failure = judge_part(end, error)) {
+        return failure;
     }
     return Progress::need_more;
 }

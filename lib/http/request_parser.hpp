@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <system_error>
 
 #include "chunk_decoder.hpp"
 #include "coir/base/error.hpp"
@@ -13,11 +14,15 @@
 
 namespace coir::http {
 
+namespace head_check {
+struct KnownFields;
+}
+
 /// Turns bytes into requests, as strict as RFC 9112 allows a server to be.
 ///
-/// llhttp finds the pieces; this class is the only one that knows it. What llhttp (8.1 and 9.x,
-/// which differ) lets pass is refused here: each head is checked line by line against what llhttp
-/// reported, so that both agree about where a message begins and ends, or the request is malformed.
+/// llhttp finds the pieces of a head; this class is the only one that knows it. What llhttp (8.1 and
+/// 9.x, which differ) lets pass is refused here: each head is checked line by line against what
+/// llhttp reported. Where the body ends is decided here and by ChunkDecoder alone.
 ///
 /// While a head is arriving only offsets are kept, so the bytes may move between two calls. The
 /// outcome does not depend on how the bytes were split.
@@ -28,6 +33,7 @@ public:
         std::size_t max_header_fields;
         std::size_t max_target_bytes;
         std::size_t max_chunk_extension_bytes = 16 * 1024;  // of all chunks of a body
+        bool trusts_https_targets = false;                  // a TLS proxy stands in front
     };
     /// The most that Limits::max_header_bytes can be: HeaderSpan counts in 16 bits.
     static constexpr std::size_t kMostHeaderBytes = 65'000;
@@ -51,8 +57,8 @@ public:
     /// then point into `bytes`.
     ///
     /// Errors: malformed_request, header_too_large, target_too_long, unsupported_version,
-    ///         unsupported_method, unsupported_coding, expectation_failed. After an error only
-    ///         reset() may be called.
+    ///         unsupported_method, unsupported_coding, expectation_failed, misdirected_request.
+    ///         After an error only reset() may be called.
     [[nodiscard]] Result<Progress> parse_head(std::string_view bytes, RequestHead& head) noexcept;
     /// How many bytes the complete head took, with the empty lines before it.
     [[nodiscard]] std::size_t head_bytes() const noexcept { return parsed_; }
@@ -68,13 +74,22 @@ public:
 
 private:
     struct Callbacks;
+    // What is known of the request line; kept for heads only that do not come at once.
+    enum class Line : std::uint8_t { unseen, unknown_to_llhttp, method_known, good };
 
     [[nodiscard]] Result<bool> skip_empty_lines(std::string_view bytes) noexcept;
-    [[nodiscard]] Result<Progress> name_method(std::string_view bytes) noexcept;
-    [[nodiscard]] Errc explain(int llhttp_error, const char* position) const noexcept;
+    // What can be said against a head before it is complete; no error if nothing can. Cold: a head
+    // that comes at once and is good does not pay for them.
+    [[nodiscard, gnu::cold]] std::error_code judge_method(std::string_view bytes) noexcept;
+    [[nodiscard, gnu::cold]] std::error_code judge_part(std::size_t end, int llhttp_error) noexcept;
+    [[nodiscard, gnu::cold]] std::error_code refuse_whole(Errc failure) noexcept;
+    [[nodiscard]] std::error_code judge(std::string_view bytes, std::size_t from) noexcept;
+    [[nodiscard]] bool has_good_line_ends(std::string_view bytes, std::size_t from) const noexcept;
+    [[nodiscard]] std::error_code refuse(std::string_view bytes, int llhttp_error) noexcept;
     // These return Errc{} where there is nothing to object to.
+    [[nodiscard]] Errc judge_line(std::string_view bytes) noexcept;
     [[nodiscard]] Errc check_request_line(RequestHead& head) const noexcept;
-    [[nodiscard]] bool is_valid_host(std::string_view host) noexcept;
+    [[nodiscard]] bool is_valid_host(const head_check::KnownFields& known) noexcept;
     [[nodiscard]] Errc finish_head(RequestHead& head) noexcept;
 
     // llhttp_t, whose header stays in the source: the one at work, and one as llhttp_init() makes
@@ -94,12 +109,13 @@ private:
     Errc error_{};  // why a callback has stopped llhttp
 
     bool in_body_ = false;
-    bool unknown_method_ = false;  // looking for the end of its name
+    Line line_ = Line::unseen;
 
-    // The Host that was found valid last: nearly every request names the same one.
-    std::uint8_t known_host_size_ = 0;
-    char known_host_[63] = {};
+    // The Host that was found valid last: nearly every request names the same one. Never empty.
+    std::uint8_t known_host_size_ = 1;
+    char known_host_[63] = {'a'};
 
+    bool trusts_https_targets_;
     std::uint32_t max_header_bytes_;
     std::uint32_t max_header_fields_;
     std::uint32_t max_target_bytes_;

@@ -13,8 +13,9 @@ namespace coir::http::syntax {
 [[nodiscard]] bool is_field_value(std::string_view text) noexcept;
 [[nodiscard]] bool is_field_char(char c) noexcept;
 
-/// `uri-host [":" port]` (RFC 9110, 7.2), by its characters: no blank, no list, no user, no path.
-/// Empty is valid: it is what a client sends whose target has no authority.
+/// `uri-host [":" port]` (RFC 9110, 7.2; RFC 3986, 3.2.2): a name with whole %-triplets, an IPv4
+/// address, or an IPv6 address in brackets; a port up to 65535. No user, no list, no path, and not
+/// empty: no URI of the schemes http and https has an empty host.
 [[nodiscard]] bool is_authority(std::string_view text) noexcept;
 
 }  // namespace coir::http::syntax

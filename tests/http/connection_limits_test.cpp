@@ -168,6 +168,7 @@ TEST(Connection, EveryLimitHasItsStatus) {
     EXPECT_EQ(status("POST / HTTP/1.1\r\nHost: a\r\nExpect: x\r\nContent-Length: 1\r\n\r\n"), 417);
     EXPECT_EQ(status("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"),
               501);
+    EXPECT_EQ(status("GET https://a/ HTTP/1.1\r\nHost: a\r\n\r\n"), 421);
     EXPECT_EQ(status(chunked("/whole", "1;" + std::string(100, 'x') + "\r\na\r\n0\r\n\r\n")), 413);
     EXPECT_EQ(status(chunked("/whole", "0\r\nX: " + std::string(1000, 'x') + "\r\n\r\n")), 431);
     EXPECT_EQ(status(chunked("/whole", "0\r\n" + fields + "X: y\r\n\r\n")), 431);

@@ -20,6 +20,7 @@ constexpr RequestParser::Limits kLimits{
     .max_header_fields = 16,
     .max_target_bytes = 1024,
     .max_chunk_extension_bytes = 200,
+    .trusts_https_targets = false,
 };
 
 std::string name_of(Errc error) {
@@ -33,6 +34,7 @@ std::string name_of(Errc error) {
         case Errc::target_too_long: return "target_too_long";
         case Errc::body_too_large: return "body_too_large";
         case Errc::expectation_failed: return "expectation_failed";
+        case Errc::misdirected_request: return "misdirected_request";
         default: return "another error";
     }
 }
@@ -296,6 +298,53 @@ TEST(RequestParser, TheBytesMayMoveBetweenTwoCalls) {
     ASSERT_EQ(parser.parse_head(bytes, request).value(), RequestParser::Progress::head_complete);
     EXPECT_EQ(request.target, "/x");
     EXPECT_EQ(request.headers.find("cookie"), "c=d");
+}
+
+TEST(RequestParser, ACallWithoutANewByteChangesNothing) {
+    RequestParser parser(kLimits);
+    RequestHead request;
+    const std::string bytes = "\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    for (std::size_t size = 0; size < bytes.size(); ++size) {
+        // Of their exact size, so that a sanitizer sees a read behind them.
+        const auto arrived = std::make_unique<char[]>(size);
+        std::memcpy(arrived.get(), bytes.data(), size);
+        for (int i = 0; i < 2; ++i) {
+            ASSERT_EQ(parser.parse_head({arrived.get(), size}, request).value(),
+                      RequestParser::Progress::need_more);
+        }
+    }
+    EXPECT_EQ(parser.parse_head(bytes, request).value(), RequestParser::Progress::head_complete);
+}
+
+TEST(RequestParser, TakesHttpsTargetsWhereItMay) {
+    for (const bool trusts : {false, true}) {
+        RequestParser::Limits limits = kLimits;
+        limits.trusts_https_targets = trusts;
+        RequestParser parser(limits);
+        RequestHead request;
+        const auto progress =
+            parser.parse_head("GET https://b:8443/x HTTP/1.1\r\nHost: a\r\n\r\n", request);
+        ASSERT_EQ(progress.has_value(), trusts);
+        if (trusts) {
+            EXPECT_EQ(request.authority, "b:8443");
+            EXPECT_EQ(request.path, "/x");
+        } else {
+            EXPECT_EQ(progress.error(), make_error_code(Errc::misdirected_request));
+        }
+    }
+}
+
+TEST(RequestParser, AnEmptyHostIsRefusedAlsoAfterAValidOne) {
+    RequestParser parser(kLimits);
+    RequestHead request;
+    for (const char* const host : {"b", "example.org", "b"}) {
+        parser.reset();
+        const std::string bytes = std::string("GET / HTTP/1.1\r\nHost: ") + host + "\r\n\r\n";
+        ASSERT_TRUE(parser.parse_head(bytes, request).has_value());
+        parser.reset();
+        EXPECT_EQ(parser.parse_head("GET / HTTP/1.1\r\nHost:\r\n\r\n", request).error(),
+                  make_error_code(Errc::malformed_request));
+    }
 }
 
 TEST(RequestParser, OffersTrailersUntilTheNextMessage) {

@@ -63,6 +63,7 @@ TEST(ErrorStatus, NamesTheReplyToEachRefusal) {
     EXPECT_EQ(status_for(make_error_code(Errc::body_too_large)), Status{413});
     EXPECT_EQ(status_for(make_error_code(Errc::target_too_long)), Status{414});
     EXPECT_EQ(status_for(make_error_code(Errc::expectation_failed)), Status{417});
+    EXPECT_EQ(status_for(make_error_code(Errc::misdirected_request)), Status{421});
     EXPECT_EQ(status_for(make_error_code(Errc::header_too_large)), Status{431});
     EXPECT_EQ(status_for(make_error_code(Errc::unsupported_method)), Status{501});
     EXPECT_EQ(status_for(make_error_code(Errc::unsupported_coding)), Status{501});
@@ -92,7 +93,7 @@ TEST(Syntax, AFieldValueHasNoControlsButTheTab) {
 }
 
 TEST(Syntax, AnAuthorityIsAHostAndAPort) {
-    EXPECT_TRUE(syntax::is_authority(""));
+    EXPECT_FALSE(syntax::is_authority(""));
     EXPECT_TRUE(syntax::is_authority("example.org:80"));
     EXPECT_TRUE(syntax::is_authority("[2001:db8::1]:443"));
     EXPECT_FALSE(syntax::is_authority("user@host"));

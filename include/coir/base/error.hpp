@@ -14,11 +14,12 @@ enum class Errc {
     malformed_chunk,           ///< The chunked coding is broken (RFC 9112, 7.1).
     unsupported_version,       ///< An HTTP version other than 1.0 and 1.1.
     unsupported_method,        ///< A method this server does not know.
-    unsupported_coding,        ///< A transfer coding other than a single final chunked.
+    unsupported_coding,        ///< A transfer coding before the final chunked.
     header_too_large,          ///< Head or trailers are over their limit in bytes or in fields.
     target_too_long,           ///< The request target is over its limit.
     body_too_large,            ///< The body is over its limit, or what chunks say beside it.
     expectation_failed,        ///< An Expect other than 100-continue.
+    misdirected_request,       ///< An https target on a connection without TLS.
     response_already_started,  ///< The head of the response has been sent.
     body_length_mismatch,      ///< A handler wrote more or fewer bytes than it promised.
     invalid_field,             ///< A header name or value that would break the message.

@@ -69,6 +69,10 @@ struct ServerOptions {
     /// clients the last reply. A server that stops has no such limit.
     std::size_t max_lingering_connections = 4096;
 
+    /// Whether a target "https://..." is taken, else 421. Only where nobody but a proxy that has
+    /// ended TLS can connect: such a request would otherwise pass for one that came encrypted.
+    bool trusts_https_targets = false;
+
     // Of the timeouts, milliseconds::max() means never.
 
     /// A keep-alive connection that has been answered is closed after this. Longer than the usual
