@@ -12,6 +12,7 @@ using response_writer::Framing;
 void BodySink::start() {
     wire_.mark();
     written_ = 0;
+    promised_ = response_.promised_length();
     error_ = {};
     // A handler that reads while it writes will read to the end. If it does not, the connection
     // closes without having said so.
@@ -23,9 +24,15 @@ void BodySink::start() {
         context_.keep_alive = false;
     }
     date_.refresh();
+    leaves_out_ = context_.is_head || forbids_content(response_.status());
     response_writer::append_head(wire_.out, response_, context_, framing_,
-                                 response_.promised_length().value_or(0));
+                                 forbids_content(response_.status()) ? 0 : promised_.value_or(0));
     started_ = true;  // not before: memory may have been wanting
+}
+
+// Whether so many bytes more keep the promise.
+bool BodySink::may_follow(std::uint64_t bytes) const noexcept {
+    return framing_ != Framing::length || !promised_ || bytes <= *promised_ - written_;
 }
 
 Result<void> BodySink::write(std::span<const std::byte> data, Deadline deadline) {
@@ -35,12 +42,12 @@ Result<void> BodySink::write(std::span<const std::byte> data, Deadline deadline)
     if (error_) {
         return error_;
     }
-    if (framing_ == Framing::length && written_ + data.size() > *response_.promised_length()) {
+    if (!may_follow(data.size())) {
         return Errc::body_length_mismatch;
     }
     const bool chunked = framing_ == Framing::chunked;
     const bool is_large = data.size() > response_writer::kLargeBody;
-    if (data.empty() || framing_ == Framing::none || context_.is_head) {
+    if (data.empty() || leaves_out_) {
         written_ += data.size();
         return {};
     }
@@ -90,11 +97,11 @@ Result<void> BodySink::finish() {
     if (error_) {
         return error_;
     }
-    if (framing_ == Framing::length && written_ != *response_.promised_length() &&
-        !(context_.is_head && written_ == 0)) {
+    if (framing_ == Framing::length && promised_ && written_ != *promised_ &&
+        !(leaves_out_ && written_ == 0)) {
         return Errc::body_length_mismatch;
     }
-    if (framing_ == Framing::chunked && !context_.is_head) {
+    if (framing_ == Framing::chunked && !leaves_out_) {
         response_writer::append_last_chunk(wire_.out);
     }
     return {};

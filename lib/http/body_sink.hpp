@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <system_error>
 
@@ -51,6 +52,7 @@ public:
 
 private:
     void start();
+    [[nodiscard]] bool may_follow(std::uint64_t bytes) const noexcept;
 
     Wire& wire_;
     const Response& response_;
@@ -60,8 +62,10 @@ private:
     const Exchange& exchange_;
     bool started_ = false;
     response_writer::Framing framing_ = response_writer::Framing::none;  // once started
-    std::uint64_t written_ = 0;
-    std::error_code error_;  // of a write
+    bool leaves_out_ = false;  // the response has no content, whatever is written
+    std::optional<std::uint64_t> promised_;
+    std::uint64_t written_ = 0;  // <= promised_, where the length frames the body
+    std::error_code error_;      // of a write
 };
 
 }  // namespace coir::http

@@ -132,7 +132,7 @@ Framing streamed_framing(const Response& response, const Context& context) noexc
     if (forbids_body(response.status())) {
         return Framing::none;
     }
-    if (response.promised_length()) {
+    if (response.promised_length() || forbids_content(response.status())) {
         return Framing::length;
     }
     return context.version == Version::http_1_1 ? Framing::chunked : Framing::until_close;
@@ -146,13 +146,14 @@ void append_head(Buffer& out, const Response& response, const Context& context, 
 
 bool append_response(Buffer& out, const Response& response, const Context& context) {
     const std::string_view body = response.body();
-    if (context.is_head || body.size() > kLargeBody || forbids_body(response.status()))
+    if (context.is_head || body.size() > kLargeBody || forbids_content(response.status()))
         [[unlikely]] {
-        const bool has_length = !forbids_body(response.status());
-        append_head(
-            out, response, context, has_length ? Framing::length : Framing::none,
-            context.is_head && body.empty() ? response.promised_length().value_or(0) : body.size());
-        return has_length && !context.is_head && !body.empty();
+        const std::uint64_t length =
+            context.is_head && body.empty() ? response.promised_length().value_or(0) : body.size();
+        append_head(out, response, context,
+                    forbids_body(response.status()) ? Framing::none : Framing::length,
+                    forbids_content(response.status()) ? 0 : length);
+        return !forbids_content(response.status()) && !context.is_head && !body.empty();
     }
     append(out, head_bound(response, context) + body.size(), [&](char* at) {
         return put_head(at, response, context, Framing::length, body.size()).text(body);

@@ -73,6 +73,29 @@ TEST(BodyWriter, StreamsToHttp10UntilTheConnectionCloses) {
     EXPECT_TRUE(reply.ends_with("\r\n\r\nabcdef"));
 }
 
+// The body of a 205 was sent (RFC 9110, 15.3.6).
+TEST(BodyWriter, LeavesOutWhatAResponseCannotHave) {
+    Router routes;
+    for (const unsigned code : {204U, 205U, 304U}) {
+        routes.get("/" + std::to_string(code), [code](Request&, Response& response) {
+            response.status(static_cast<Status>(code));
+            ASSERT_TRUE(response.write("abc", kNever).has_value());
+            ASSERT_TRUE(response.write(pattern(20'000), kNever).has_value());
+        });
+    }
+    Served served(std::move(routes));
+    TcpClient client(served.port());
+    client.send(get("/204") + get("/205") + get("/304") + get("/205"));
+    for (const int code : {204, 205, 304, 205}) {
+        const HttpReply reply = client.receive();
+        EXPECT_EQ(reply.status, code);
+        EXPECT_EQ(reply.body, "");
+        EXPECT_EQ(reply.field("Transfer-Encoding"), std::nullopt);
+        EXPECT_EQ(reply.field("Content-Length"),
+                  code == 205 ? std::optional<std::string>("0") : std::nullopt);
+    }
+}
+
 TEST(BodyWriter, SendsLargePiecesBetweenSmallOnes) {
     const std::string large = pattern(1'000'000);
     Router routes;

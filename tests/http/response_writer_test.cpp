@@ -98,6 +98,18 @@ TEST(ResponseWriter, SomeStatusesHaveNeitherBodyNorLength) {
     }
 }
 
+// Its body was sent (RFC 9110, 15.3.6).
+TEST(ResponseWriter, ResetContentHasALengthOfZeroAndNoBody) {
+    for (const bool is_head : {false, true}) {
+        Response response;
+        response.status(Status::reset_content).body("ignored");
+        Context ours = context();
+        ours.is_head = is_head;
+        const std::string text = written(response, ours);
+        EXPECT_TRUE(text.ends_with("Content-Length: 0\r\n\r\n")) << text;
+    }
+}
+
 TEST(ResponseWriter, LeavesLargeBodiesOut) {
     for (const std::size_t over : {0U, 1U}) {
         Response response;
@@ -137,6 +149,9 @@ TEST(ResponseWriter, ChoosesTheFramingOfAStream) {
     EXPECT_EQ(response_writer::streamed_framing(response, ours), Framing::length);
     response.status(Status::no_content);
     EXPECT_EQ(response_writer::streamed_framing(response, ours), Framing::none);
+    Response reset;
+    reset.status(Status::reset_content);
+    EXPECT_EQ(response_writer::streamed_framing(reset, ours), Framing::length);
 }
 
 TEST(ResponseWriter, WritesHeadsOfStreams) {

@@ -53,6 +53,9 @@ TEST(Status, SomeForbidABody) {
     EXPECT_TRUE(forbids_body(Status::not_modified));
     EXPECT_FALSE(forbids_body(Status::ok));
     EXPECT_FALSE(forbids_body(Status::reset_content));
+    EXPECT_TRUE(forbids_content(Status::reset_content));
+    EXPECT_TRUE(forbids_content(Status::no_content));
+    EXPECT_FALSE(forbids_content(Status::ok));
 }
 
 TEST(ErrorStatus, NamesTheReplyToEachRefusal) {

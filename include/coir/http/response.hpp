@@ -32,10 +32,10 @@ public:
     Response(const Response&) = delete;
     Response& operator=(const Response&) = delete;
 
-    /// A code that is no final answer (under 200, over 999) becomes 500.
+    /// A code that is no final answer (under 200, over 599) becomes 500.
     Response& status(Status status) noexcept {
         status_ =
-            status >= Status::ok && status <= Status{999} ? status : Status::internal_server_error;
+            status >= Status::ok && status <= Status{599} ? status : Status::internal_server_error;
         touched_ = true;
         return *this;
     }
@@ -43,7 +43,8 @@ public:
     /// Adds a field.
     /// Errors: invalid_field, and nothing is added: the name is no token, the value has a control
     ///         character (such as CR, LF or NUL), or the field is the engine's: Date, Connection,
-    ///         Content-Length, Transfer-Encoding. A second Content-Type replaces the first.
+    ///         Content-Length, Transfer-Encoding, Server (see ServerOptions::server_name). A second
+    ///         Content-Type replaces the first.
     [[nodiscard]] Result<void> header(std::string_view name, std::string_view value);
     /// `response.content_type(media::json)`.
     Response& content_type(MediaType type) noexcept {

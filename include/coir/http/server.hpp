@@ -98,7 +98,8 @@ struct ServerOptions {
     int backlog = 4096;
     /// Stack of a connection's fiber; 0 means the runtime's default.
     std::size_t stack_bytes = 0;
-    /// Sent as `Server: ...` if not empty. By default the server does not say what it is.
+    /// Sent as `Server: ...` if not empty, by every reply; handlers cannot. By default the server does
+    /// not say what it is.
     std::string server_name;
     /// Called by any worker, at the same time as by others, on the fiber it happened on.
     std::function<void(const ServerError&)> on_error;

@@ -64,4 +64,9 @@ enum class Status : std::uint16_t {
     return status < Status::ok || status == Status::no_content || status == Status::not_modified;
 }
 
+/// Those, and 205, whose length is 0 (RFC 9110, 15.3.6).
+[[nodiscard]] constexpr bool forbids_content(Status status) noexcept {
+    return forbids_body(status) || status == Status::reset_content;
+}
+
 }  // namespace coir::http
