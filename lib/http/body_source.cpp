@@ -176,22 +176,31 @@ Result<std::string_view> BodySource::read_all(Deadline deadline) {
     if (error_) {
         return error_;
     }
-    const std::span<std::byte> raw = arrived();
-    const auto* const text = reinterpret_cast<const char*>(raw.data());
-    if (!chunked_ && raw.size() >= remaining_) {
+    if (const std::span<std::byte> raw = arrived(); !chunked_ && raw.size() >= remaining_) {
         const auto size = static_cast<std::size_t>(remaining_);
         take(size);
         remaining_ = 0;
         complete_ = true;
-        return std::string_view(text, size);
+        return std::string_view(reinterpret_cast<const char*>(raw.data()), size);
     }
+    try {
+        return collect(deadline);
+    } catch (...) {
+        // What had come is lost: a second call must not take the rest for the whole.
+        (void)fail(std::make_error_code(std::errc::not_enough_memory));
+        throw;
+    }
+}
+
+Result<std::string_view> BodySource::collect(Deadline deadline) {
     collected_.clear();
-    if (chunked_ && !raw.empty()) {
+    if (const std::span<std::byte> raw = arrived(); chunked_ && !raw.empty()) {
         COIR_TRY(const std::size_t size, decode(raw, raw.data()));
+        const std::string_view text(reinterpret_cast<const char*>(raw.data()), size);
         if (complete_) {
-            return std::string_view(text, size);
+            return text;
         }
-        collected_.append(std::string_view(text, size));
+        collected_.append(text);
     }
     while (!complete_) {
         // Grows with what has come, not with what the client promises.

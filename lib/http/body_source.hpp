@@ -86,6 +86,7 @@ private:
     void take(std::size_t bytes) noexcept;
     [[nodiscard]] std::error_code fail(std::error_code error) noexcept;
     [[nodiscard]] Result<std::size_t> decode(std::span<std::byte> raw, std::byte* into) noexcept;
+    [[nodiscard]] Result<std::string_view> collect(Deadline deadline);
     /// Reads from the socket, at least one byte.
     [[nodiscard]] Result<std::size_t> receive(std::span<std::byte> into,
                                               Deadline deadline) noexcept;

@@ -20,6 +20,16 @@ using response_writer::Context;
 // Room that a read has at least, in bytes: less would cost extra reads for long heads.
 constexpr std::size_t kLeastRead = 4 * 1024;
 
+// What can be said without memory: so it has no Date, which a 5xx need not have (RFC 9110, 6.6.1).
+constexpr std::string_view kNoMemoryHead =
+    "HTTP/1.1 500 Internal Server Error\r\n"
+    "Connection: close\r\n"
+    "Content-Type: text/plain\r\n"
+    "Content-Length: 22\r\n"
+    "\r\n";
+constexpr std::string_view kNoMemoryBody = "Internal Server Error\n";
+static_assert(kNoMemoryBody.size() == 22);
+
 std::string list_of(MethodSet methods) {
     std::string list;
     for (std::size_t i = 0; i < kMethodCount; ++i) {
@@ -54,8 +64,7 @@ void Connection::run() noexcept {
             exchange->attach(stream_, server_.server_line);
             next = serve(*exchange);
         } catch (...) {
-            // No memory: nothing can be said to the client.
-            server_.report({ServerError::Where::connection, {}, std::current_exception(), {}});
+            next = refuse_without_memory(exchange.get());
         }
         if (exchange) {
             if (next != Next::idle && exchange->has_timed_out()) {
@@ -140,7 +149,11 @@ Connection::Next Connection::serve_arrived(Exchange& exchange, bool& has_answere
             next = Next::wait;
         } else {
             ++answered;
-            next = answer(exchange);
+            try {
+                next = answer(exchange);
+            } catch (...) {
+                next = fail_without_memory(exchange);
+            }
             if (exchange.wire.is_over_limit() && next == Next::idle) {
                 next = flush(exchange, next);
             }
@@ -288,11 +301,14 @@ Connection::Next Connection::fail_handler(Exchange& exchange, std::error_code er
 Connection::Next Connection::refuse(Exchange& exchange, std::error_code error,
                                     std::string_view path) {
     const Status status = status_for(error);
-    if (status == Status::internal_server_error) {
+    if (error == std::errc::not_enough_memory) {
+        server_.report({ServerError::Where::connection, error, nullptr, path});
+    } else if (status == Status::internal_server_error) {
         return Next::close;  // the connection has failed, not the request
+    } else {
+        server_.here().bad_requests.add();
+        server_.report({ServerError::Where::request, error, nullptr, path});
     }
-    server_.here().bad_requests.add();
-    server_.report({ServerError::Where::request, error, nullptr, path});
     return reply_and_linger(exchange, status);
 }
 
@@ -300,7 +316,43 @@ Connection::Next Connection::reply_and_linger(Exchange& exchange, Status status)
     Context context = exchange.context;
     context.keep_alive = false;
     exchange.date.refresh();  // this may have been preceded by a timeout or a slow handler
-    response_writer::append_plain(exchange.wire.out, status, context, {});
+    try {
+        response_writer::append_plain(exchange.wire.out, status, context, {});
+    } catch (...) {
+        return say_without_memory(exchange);
+    }
+    return flush(exchange, Next::linger);
+}
+
+// There was no memory for the answer: it is left out, or ends where it is if a part has been sent. The
+// replies to earlier requests are sent as they are.
+Connection::Next Connection::fail_without_memory(Exchange& exchange) noexcept {
+    server_.report(
+        {ServerError::Where::connection, {}, std::current_exception(), exchange.head.path});
+    if (exchange.sink.has_started() && !exchange.wire.take_back()) {
+        return exchange.sink.ends_with_connection() ? Next::abort : flush(exchange, Next::linger);
+    }
+    return say_without_memory(exchange);
+}
+
+// There was no memory to read a request. `exchange` is null if that was missing.
+Connection::Next Connection::refuse_without_memory(Exchange* exchange) noexcept {
+    server_.report({ServerError::Where::connection, {}, std::current_exception(), {}});
+    if (exchange != nullptr) {
+        exchange->context.is_head = false;  // nobody knows
+        return say_without_memory(*exchange);
+    }
+    const std::array pieces = {std::as_bytes(std::span(kNoMemoryHead)),
+                               std::as_bytes(std::span(kNoMemoryBody))};
+    // So little always has room: nothing is on its way, for the client waits for an answer.
+    return stream_.write_all(pieces, Deadline::roughly_after({})) ? Next::linger : Next::close;
+}
+
+// A 500 behind what has been collected.
+Connection::Next Connection::say_without_memory(Exchange& exchange) noexcept {
+    const std::string_view body = exchange.context.is_head ? std::string_view() : kNoMemoryBody;
+    (void)exchange.wire.flush_with(std::as_bytes(std::span(kNoMemoryHead)),
+                                   std::as_bytes(std::span(body)), Deadline::never());
     return flush(exchange, Next::linger);
 }
 

@@ -45,6 +45,9 @@ private:
     [[nodiscard]] Next fail_handler(Exchange& exchange, std::error_code error,
                                     std::exception_ptr exception);
     [[nodiscard]] Next refuse(Exchange& exchange, std::error_code error, std::string_view path);
+    [[nodiscard]] Next fail_without_memory(Exchange& exchange) noexcept;
+    [[nodiscard]] Next refuse_without_memory(Exchange* exchange) noexcept;
+    [[nodiscard]] Next say_without_memory(Exchange& exchange) noexcept;
     [[nodiscard]] Next reply_and_linger(Exchange& exchange, Status status);
     void end(Next next) noexcept;
     [[nodiscard]] Next flush(Exchange& exchange, Next next) noexcept;

@@ -40,7 +40,8 @@ public:
     /// The rest of the body. The view stays valid until the handler returns.
     ///
     /// Suspends, Errors: as read_some(), but what had come by `deadline` is lost, and the connection
-    ///                   is closed. Throws std::bad_alloc.
+    ///                   is closed. Throws std::bad_alloc; what had come is lost then, and later
+    ///                   calls say not_enough_memory.
     /// Cost: no copy and no allocation where the whole body has arrived with the head; else one
     ///       buffer that grows to the size of the body.
     [[nodiscard]] Result<std::string_view> read_all(Deadline deadline);
