@@ -22,7 +22,7 @@ void BodySource::begin_body(const RequestHead& head) noexcept {
     decoded_ = 0;
     received_ = 0;
     used_ = parser_.head_bytes();
-    waited_ = {};
+    patience_.renew();
     error_ = {};
     collected_.clear();
     COIR_ASSERT(spill_.empty());
@@ -88,7 +88,7 @@ Result<void> BodySource::before_wait(Deadline deadline) noexcept {
         }
     }
     if (const auto flushed = wire_.flush(deadline); !flushed) {
-        return fail(flushed.error());
+        return wire_.error() ? fail(flushed.error()) : flushed.error();
     }
     return {};
 }
@@ -99,19 +99,17 @@ Result<std::size_t> BodySource::receive(std::span<std::byte> into, Deadline dead
     }
     wire_.give_way();
     const auto begun = coarse_now();
-    const Deadline last = Deadline::roughly_after(
-        patience(wire_.options().body_timeout, received_, wire_.options()) - waited_);
-    const auto read = wire_.stream().read_some(into, std::min(deadline, last));
-    waited_ += coarse_now() - begun;
+    const Deadline servers = Deadline::roughly_after(patience_.left());
+    const auto read = wire_.stream().read_some(into, std::min(deadline, servers));
+    patience_.spend(coarse_now() - begun);
     if (!read) {
-        // The caller may have had less patience than the server has.
-        return read.error() == std::errc::timed_out && deadline < last ? read.error()
-                                                                       : fail(read.error());
+        return wire_.is_callers_own(read.error(), servers) ? read.error() : fail(read.error());
     }
     if (*read == 0) {
         return fail(make_error_code(Errc::unexpected_eof));
     }
     received_ += *read;
+    patience_.earn(*read);
     return read;
 }
 

@@ -11,6 +11,7 @@
 #include "coir/base/deadline.hpp"
 #include "coir/base/result.hpp"
 #include "coir/http/request.hpp"
+#include "patience.hpp"
 #include "request_parser.hpp"
 #include "wire.hpp"
 
@@ -25,7 +26,10 @@ namespace coir::http {
 class BodySource final {
 public:
     BodySource(Wire& wire, Buffer& in, RequestParser& parser) noexcept
-        : wire_(wire), in_(in), parser_(parser) {}
+        : wire_(wire),
+          in_(in),
+          parser_(parser),
+          patience_(wire.options().body_timeout, wire.options().slowest_bytes_per_second) {}
 
     /// The head of a request is complete at the front of `in`; its body begins behind.
     void begin(const RequestHead& head) noexcept {
@@ -87,7 +91,8 @@ private:
     [[nodiscard]] std::error_code fail(std::error_code error) noexcept;
     [[nodiscard]] Result<std::size_t> decode(std::span<std::byte> raw, std::byte* into) noexcept;
     [[nodiscard]] Result<std::string_view> collect(Deadline deadline);
-    /// Reads from the socket, at least one byte.
+    /// Reads from the socket, at least one byte. An error that is none of the client's leaves the body
+    /// as it was.
     [[nodiscard]] Result<std::size_t> receive(std::span<std::byte> into,
                                               Deadline deadline) noexcept;
     [[nodiscard]] Result<void> receive_more(Deadline deadline) noexcept;
@@ -106,13 +111,13 @@ private:
     bool had_body_ = false;  // used_ counts, not only the head
     bool chunked_ = false;
     bool complete_ = true;
-    bool expects_continue_ = false;       // and has not been told
-    std::uint64_t remaining_ = 0;         // of a body with a length
-    std::uint64_t announced_ = 0;         // its length, while had_body_
-    std::uint64_t decoded_ = 0;           // of a chunked body
-    std::uint64_t received_ = 0;          // from the socket
-    std::size_t used_ = 0;                // of `in`: the head, and what has been taken behind it
-    Deadline::Clock::duration waited_{};  // for the client; the handler's own time is not its fault
+    bool expects_continue_ = false;  // and has not been told
+    std::uint64_t remaining_ = 0;    // of a body with a length
+    std::uint64_t announced_ = 0;    // its length, while had_body_
+    std::uint64_t decoded_ = 0;      // of a chunked body
+    std::uint64_t received_ = 0;     // from the socket
+    std::size_t used_ = 0;           // of `in`: the head, and what has been taken behind it
+    Patience patience_;              // with the client; the handler's own time is not its fault
     std::error_code error_;
 };
 

@@ -264,9 +264,8 @@ void Connection::answer_without_handler(Exchange& exchange, MethodSet allowed) {
 
 Connection::Next Connection::finish_stream(Exchange& exchange) {
     if (const auto finished = exchange.sink.finish(); !finished) {
-        return finished.error() == Errc::body_length_mismatch
-                   ? fail_handler(exchange, finished.error(), nullptr)
-                   : flush(exchange, Next::close);
+        return exchange.wire.error() ? flush(exchange, Next::close)
+                                     : fail_handler(exchange, finished.error(), nullptr);
     }
     return Next::idle;
 }

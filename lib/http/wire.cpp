@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 
 #include "coir/base/syscall.hpp"
 #include "coir/runtime/this_fiber.hpp"
@@ -14,24 +15,59 @@ constexpr unsigned kTransfersInARow = 32;
 
 }  // namespace
 
-Deadline::Clock::duration patience(std::chrono::milliseconds timeout, std::uint64_t bytes,
-                                   const ServerOptions& options) noexcept {
-    using Duration = Deadline::Clock::duration;
-    const std::uint64_t rate = std::max<std::uint64_t>(options.slowest_bytes_per_second, 1);
-    const Duration more = saturated(std::chrono::duration<std::uint64_t>(bytes / rate));
-    const Duration base = saturated(timeout);
-    return base > Duration::max() - more ? Duration::max() : base + more;
-}
-
 void Wire::give_way() noexcept {
     if (++transfers_ % kTransfersInARow == 0) {
         this_fiber::yield();
     }
 }
 
-Deadline Wire::write_deadline(std::size_t bytes, Deadline deadline) const noexcept {
-    return std::min(deadline,
-                    Deadline::roughly_after(patience(options_.write_timeout, bytes, options_)));
+bool Wire::is_callers_own(std::error_code error, Deadline servers) const noexcept {
+    return (error == std::errc::timed_out && !servers.has_passed(Deadline::Clock::now())) ||
+           (error == std::errc::operation_canceled && stream_->is_open());
+}
+
+void Wire::has_taken(std::size_t bytes) noexcept {
+    mark_ = mark_ != kNoMark && bytes <= mark_ ? mark_ - bytes : kNoMark;
+    out.consume(bytes);
+}
+
+// Calls `send(sent, deadline)` until it ends for another reason than the server's patience with a client
+// that still takes something. `sent` is what the kernel has taken, also after an error.
+template <typename Send>
+Result<void> Wire::send_patiently(Deadline deadline, Send send) noexcept {
+    // What the kernel held at the last look. The socket is writable again only when much of that is
+    // gone, so a slow client is seen by how it takes it. The first look comes half-way.
+    std::optional<std::size_t> held;
+    for (;;) {
+        const auto begun = coarse_now();
+        const Deadline servers =
+            Deadline::roughly_after(held ? patience_.left() : patience_.left() / 2);
+        std::size_t sent = 0;
+        const Result<void> outcome = send(sent, std::min(deadline, servers));
+        patience_.spend(coarse_now() - begun);
+        if (outcome) {
+            patience_.earn(sent);
+            return outcome;
+        }
+        if (is_callers_own(outcome.error(), servers)) {
+            return outcome;
+        }
+        const auto holds = stream_->unconfirmed_bytes();
+        if (outcome.error() != std::errc::timed_out || !holds) {
+            failed_ = outcome.error();
+            return outcome;
+        }
+        if (*holds == 0) {
+            patience_.renew();  // it has taken all there was: it is not who is slow
+        } else if (held) {
+            patience_.earn(*held + sent - std::min(*held + sent, *holds));
+        }
+        held = *holds;
+        if (patience_.is_over()) {
+            failed_ = outcome.error();
+            return outcome;
+        }
+    }
 }
 
 Result<void> Wire::flush(Deadline deadline) noexcept {
@@ -44,16 +80,32 @@ Result<void> Wire::flush(Deadline deadline) noexcept {
     // Nearly always the kernel takes it all at once: the deadline, a look at the clock, comes after.
     const std::span<const std::byte> bytes = out.readable();
     const auto sent = stream_->try_write_some(bytes);
-    Result<void> written;
-    if (!sent && !syscall::would_block(sent.error())) [[unlikely]] {
-        written = sent.error();
-    } else if (const std::size_t size = sent ? *sent : 0; size != bytes.size()) [[unlikely]] {
-        written = stream_->write_all(bytes.subspan(size), write_deadline(out.size(), deadline));
+    if (sent && *sent == bytes.size()) [[likely]] {
+        out.clear();
+        mark_ = kNoMark;
+        return {};
     }
-    out.clear();
-    mark_ = kNoMark;
-    failed_ = written.error();
-    return written;
+    return flush_rest(sent, deadline);
+}
+
+Result<void> Wire::flush_rest(Result<std::size_t> sent, Deadline deadline) noexcept {
+    Result<void> outcome;
+    if (sent || syscall::would_block(sent.error())) {
+        has_taken(sent ? *sent : 0);
+        outcome = send_patiently(deadline, [this](std::size_t& taken, Deadline end) {
+            const auto written = stream_->write_all(out.readable(), taken, end);
+            has_taken(taken);
+            return written;
+        });
+    } else {
+        failed_ = sent.error();
+        outcome = failed_;
+    }
+    if (failed_) {
+        out.clear();
+        mark_ = kNoMark;
+    }
+    return outcome;
 }
 
 Result<void> Wire::flush_with(std::span<const std::byte> data, std::span<const std::byte> tail,
@@ -62,13 +114,25 @@ Result<void> Wire::flush_with(std::span<const std::byte> data, std::span<const s
         return failed_;
     }
     give_way();
-    const std::array<std::span<const std::byte>, 3> pieces = {out.readable(), data, tail};
-    const std::size_t bytes = out.size() + data.size() + tail.size();
-    const auto written = stream_->write_all(pieces, write_deadline(bytes, deadline));
-    out.clear();
-    mark_ = kNoMark;
-    failed_ = written.error();
-    return written;
+    const Result<void> outcome = send_patiently(deadline, [&](std::size_t& taken, Deadline end) {
+        const std::array<std::span<const std::byte>, 3> pieces = {out.readable(), data, tail};
+        const auto written = stream_->write_all(pieces, taken, end);
+        std::size_t left = taken;
+        const auto part_of = [&left](std::size_t size) {
+            const std::size_t part = std::min(left, size);
+            left -= part;
+            return part;
+        };
+        has_taken(part_of(out.size()));
+        data = data.subspan(part_of(data.size()));
+        tail = tail.subspan(part_of(tail.size()));
+        return written;
+    });
+    if (outcome || failed_) {
+        out.clear();
+        mark_ = kNoMark;
+    }
+    return outcome;
 }
 
 bool Wire::take_back() noexcept {

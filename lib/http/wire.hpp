@@ -1,6 +1,5 @@
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -10,6 +9,7 @@
 #include "coir/base/result.hpp"
 #include "coir/http/server.hpp"
 #include "coir/net/tcp_stream.hpp"
+#include "patience.hpp"
 
 namespace coir::http {
 
@@ -17,20 +17,25 @@ namespace coir::http {
 /// in `out` and leave together.
 class Wire final {
 public:
-    explicit Wire(const ServerOptions& options) : options_(options) {}
+    explicit Wire(const ServerOptions& options)
+        : options_(options), patience_(options.write_timeout, options.slowest_bytes_per_second) {}
 
     void attach(net::TcpStream& stream) noexcept {
         stream_ = &stream;
         failed_ = {};
         mark_ = kNoMark;
+        patience_.renew();
     }
     [[nodiscard]] net::TcpStream& stream() noexcept { return *stream_; }
     [[nodiscard]] const ServerOptions& options() const noexcept { return options_; }
 
-    /// Writes all that has been collected. After an error every later call fails at once.
-    /// Suspends: while the socket is full, until `deadline` or the server's write_timeout.
+    /// Writes all that has been collected. What a `deadline`, the caller's task-wide one or a request
+    /// to stop has left unsent stays for a later call; after any other error they all fail at once.
+    /// Suspends: while the socket is full, until those or the end of the patience with the client: it
+    ///           begins with the exchange, and no flush renews it.
     [[nodiscard]] Result<void> flush(Deadline deadline) noexcept;
-    /// The same, followed by `data` and `tail` without a copy.
+    /// The same, followed by `data` and `tail` without a copy. What is left of these after an error is
+    /// not sent by a later call.
     [[nodiscard]] Result<void> flush_with(std::span<const std::byte> data,
                                           std::span<const std::byte> tail,
                                           Deadline deadline) noexcept;
@@ -39,8 +44,11 @@ public:
     /// Forgets what has been collected since mark(). False if some of it has been sent: the rest is
     /// forgotten then.
     [[nodiscard]] bool take_back() noexcept;
-    /// That of a flush, which is why later ones fail.
+    /// That of a flush, which is why later ones fail: the client has gone, or was too slow.
     [[nodiscard]] std::error_code error() const noexcept { return failed_; }
+    /// Whether a wait for the client ended with `error` because of the deadline or the task of whoever
+    /// called. `servers` is the end of the server's own patience.
+    [[nodiscard]] bool is_callers_own(std::error_code error, Deadline servers) const noexcept;
     /// Before reads, and writes of a handler's: lets others run now and then. A peer that sends or reads as fast
     /// as this fiber works would keep its worker else, for nothing ever has to be waited for.
     void give_way() noexcept;
@@ -53,19 +61,19 @@ public:
 private:
     static constexpr std::size_t kNoMark = static_cast<std::size_t>(-1);
 
-    [[nodiscard]] Deadline write_deadline(std::size_t bytes, Deadline deadline) const noexcept;
+    template <typename Send>
+    [[nodiscard]] Result<void> send_patiently(Deadline deadline, Send send) noexcept;
+    [[nodiscard, gnu::noinline]] Result<void> flush_rest(Result<std::size_t> sent,
+                                                         Deadline deadline) noexcept;
+    /// The front of `out` has been sent.
+    void has_taken(std::size_t bytes) noexcept;
 
     const ServerOptions& options_;
     net::TcpStream* stream_ = nullptr;  // null while the exchange is not lent
     std::error_code failed_;
-    std::size_t mark_ = kNoMark;  // in `out`; kNoMark if what was before it has been sent
+    Patience patience_;
+    std::size_t mark_ = kNoMark;  // in `out`; kNoMark if something behind it has been sent
     unsigned transfers_ = 0;
 };
-
-/// How long `bytes` may take: `timeout`, and longer the more they are, down to the slowest rate. For
-/// ever, if that is more than the clock can hold.
-[[nodiscard]] Deadline::Clock::duration patience(std::chrono::milliseconds timeout,
-                                                 std::uint64_t bytes,
-                                                 const ServerOptions& options) noexcept;
 
 }  // namespace coir::http

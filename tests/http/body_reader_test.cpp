@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "coir/base/error.hpp"
+#include "coir/runtime/spawn.hpp"
+#include "coir/runtime/this_fiber.hpp"
 #include "sample_routes.hpp"
 #include "support/tcp_client.hpp"
 
@@ -206,6 +208,38 @@ TEST(BodyReader, AHandlerMayHaveLessPatienceThanTheServer) {
     EXPECT_TRUE(holds_before(soon(), [&] { return is_waiting.load(); }));
     client.send("20");
     EXPECT_EQ(client.receive().body, "late: 20");
+}
+
+// Each was taken for a client that is too slow: the body was lost, and the connection with it.
+TEST(BodyReader, TheEndOfATaskIsNotTheClientsSlowness) {
+    std::atomic<bool> is_waiting = false;
+    Router routes;
+    routes.post("/", [&is_waiting](Request& request, Response& response) {
+        std::array<std::byte, 10> piece;
+        {
+            const this_fiber::DeadlineScope scope(Deadline::after(milliseconds(1)));
+            EXPECT_EQ(request.body().read_some(piece, kNever).error(), std::errc::timed_out);
+        }
+        EXPECT_FALSE(request.body().error());
+        std::error_code canceled;
+        {
+            const auto reader =
+                spawn([&] { canceled = request.body().read_some(piece, kNever).error(); });
+        }  // asks it to stop, and joins
+        EXPECT_EQ(canceled, std::errc::operation_canceled);
+        EXPECT_FALSE(request.body().error());
+        is_waiting = true;
+        response.body(request.body().read_all(kNever).value());
+    });
+    Served served(std::move(routes));
+    TcpClient client(served.port());
+    const std::string request = post("/", "20");
+    client.send(request.substr(0, request.size() - 2));
+    EXPECT_TRUE(holds_before(soon(), [&] { return is_waiting.load(); }));
+    client.send("20" + get("/"));
+    EXPECT_EQ(client.receive().body, "20");
+    EXPECT_EQ(client.receive().status, 405);
+    EXPECT_EQ(served.stats().timeouts, 0U);
 }
 
 }  // namespace

@@ -8,12 +8,14 @@
 #include <ctime>
 #include <exception>
 #include <memory>
+#include <span>
 #include <stdexcept>
 #include <stop_token>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "coir/net/tcp_stream.hpp"
 #include "coir/runtime/this_fiber.hpp"
 #include "sample_routes.hpp"
 #include "support/tcp_client.hpp"
@@ -283,6 +285,112 @@ TEST(Connection, AClientThatDoesNotReadIsWaitedForAndThenCut) {
     EXPECT_TRUE(holds_before(soon(), [&] { return served.stats().timeouts == 1; }));
     EXPECT_TRUE(holds_before(soon(), [&] { return served.stats().open == 0; }));
     EXPECT_LT(served.stats().requests, 2000U);
+}
+
+// Takes what the server sends, so much at a time with a pause between; how much it was until the end.
+std::size_t take_slowly(std::uint16_t port, std::size_t bytes, milliseconds pause) {
+    auto stream = net::TcpStream::connect(net::SocketAddress::loopback(port), soon()).value();
+    EXPECT_TRUE(stream.write_all(std::as_bytes(std::span(kGet)), soon()).has_value());
+    std::vector<std::byte> piece(bytes);
+    for (std::size_t total = 0;;) {
+        std::size_t taken = 0;
+        const auto read = stream.read_exact(piece, taken, soon());
+        total += taken;
+        if (!read) {
+            return total;
+        }
+        std::this_thread::sleep_for(pause);
+    }
+}
+
+// Each flush of a stream had the whole timeout.
+TEST(Connection, AStreamThatIsTakenTooSlowlyIsCut) {
+    ServerOptions options;
+    options.write_timeout = milliseconds(500);
+    options.slowest_bytes_per_second = 1'000'000'000;
+    const std::string piece = pattern(100'000);
+    constexpr int kPieces = 1000;
+    std::atomic<bool> has_timed_out = false;
+    Router routes;
+    routes.get("/", [&](Request&, Response& response) {
+        std::error_code error;
+        for (int i = 0; i < kPieces && !error; ++i) {
+            error = response.write(piece, Deadline::never()).error();
+        }
+        has_timed_out = error == std::errc::timed_out;
+    });
+    Served served(std::move(routes), options);
+    const std::size_t taken = take_slowly(served.port(), 200'000, milliseconds(100));
+    EXPECT_LT(taken, kPieces * piece.size());
+    EXPECT_TRUE(holds_before(soon(), [&] { return served.stats().open == 0; }));
+    EXPECT_TRUE(has_timed_out);
+    EXPECT_EQ(served.stats().timeouts, 1U);
+}
+
+TEST(Connection, AClientThatTakesEnoughIsNotCut) {
+    ServerOptions options;
+    options.write_timeout = milliseconds(2000);
+    options.slowest_bytes_per_second = 100'000;
+    static const std::string body = pattern(16'000'000);
+    Router routes;
+    routes.get(
+        "/", [&](Request&, Response& response) { response.body_static(body).close_connection(); });
+    Served served(std::move(routes), options);
+    const auto begun = std::chrono::steady_clock::now();
+    EXPECT_GT(take_slowly(served.port(), 200'000, milliseconds(50)), body.size());
+    EXPECT_GT(std::chrono::steady_clock::now() - begun, options.write_timeout);
+    EXPECT_EQ(served.stats().timeouts, 0U);
+}
+
+TEST(Connection, AStreamThatIsMadeSlowlyIsNotTheClientsFault) {
+    ServerOptions options;
+    options.write_timeout = milliseconds(1000);
+    const std::string piece = pattern(1'000'000);
+    Router routes;
+    routes.get("/", [&](Request&, Response& response) {
+        for (int i = 0; i < 4; ++i) {
+            this_fiber::sleep_for(milliseconds(400));
+            EXPECT_TRUE(response.write(piece, Deadline::never()));
+        }
+    });
+    Served served(std::move(routes), options);
+    TcpClient client(served.port());
+    client.send(kGet);
+    EXPECT_EQ(client.receive().body.size(), 4 * piece.size());
+    EXPECT_EQ(served.stats().timeouts, 0U);
+}
+
+// What a handler's own deadline had cut off was lost, and the connection with it.
+TEST(Connection, EarlierRepliesThatAHandlerDoesNotWaitForAreSentLater) {
+    ServerOptions options;
+    options.max_output_bytes = 100'000'000;
+    const std::string large = pattern(100'000);
+    std::atomic<bool> has_given_up = false;
+    Router routes;
+    routes.get("/", [&](Request&, Response& response) {
+        EXPECT_TRUE(response.header("X", large).has_value());
+    });
+    routes.get("/late", [&](Request&, Response& response) {
+        const auto sent = response.send_earlier_replies(Deadline::after(milliseconds(20)));
+        EXPECT_EQ(sent.error(), std::errc::timed_out);
+        has_given_up = true;
+        EXPECT_TRUE(response.send_earlier_replies(Deadline::never()).has_value());
+        response.body("late");
+    });
+    Served served(std::move(routes), options);
+    TcpClient client(served.port());
+    constexpr int kBefore = 200;  // more than the kernel keeps for one that does not read
+    std::string burst;
+    for (int i = 0; i < kBefore; ++i) {
+        burst += kGet;
+    }
+    client.send(burst + get("/late"));
+    EXPECT_TRUE(holds_before(soon(), [&] { return has_given_up.load(); }));
+    for (int i = 0; i < kBefore; ++i) {
+        ASSERT_EQ(client.receive().field("X"), large) << i;
+    }
+    EXPECT_EQ(client.receive().body, "late");
+    EXPECT_EQ(served.stats().timeouts, 0U);
 }
 
 }  // namespace

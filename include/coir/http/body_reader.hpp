@@ -30,9 +30,10 @@ public:
     ///
     /// Suspends: until bytes come, `deadline`, or the server's own body_timeout. Replies to earlier
     ///           requests, and `100 Continue` if the client waits for it, are sent before.
-    /// Errors:   timed_out, unexpected_eof, malformed_chunk, body_too_large, connection_reset. The
-    ///           connection is closed after the response to any of them, unless it was `deadline`
-    ///           that had passed: then the body can be read on.
+    /// Errors:   timed_out, unexpected_eof, malformed_chunk, body_too_large, connection_reset,
+    ///           operation_canceled. The connection is closed after the response to any of them, unless
+    ///           it was `deadline`, the task-wide one, or a request to stop that ended the wait: then
+    ///           the body can be read on.
     /// Requires: `into` is not empty.
     [[nodiscard]] Result<std::size_t> read_some(std::span<std::byte> into,
                                                 Deadline deadline) noexcept;

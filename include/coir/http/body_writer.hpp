@@ -26,8 +26,8 @@ public:
     ///
     /// Suspends: while the buffer and the socket are full, until `deadline` or the server's
     ///           write_timeout.
-    /// Errors:   timed_out, broken_pipe, connection_reset: the connection is closed after the
-    ///           handler and later writes fail at once. body_length_mismatch: more than
+    /// Errors:   timed_out, broken_pipe, connection_reset, operation_canceled: the connection is closed
+    ///           after the handler and later writes fail at once. body_length_mismatch: more than
     ///           content_length(), nothing of `data` is sent.
     /// Cost:     data over 16 KiB is not copied.
     [[nodiscard]] Result<void> write(std::span<const std::byte> data, Deadline deadline);

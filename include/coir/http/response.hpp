@@ -95,7 +95,8 @@ public:
     /// Sends the replies to earlier requests of the same pipelined burst, which otherwise leave with
     /// this one. For a handler that is about to wait long; no system call if there are none.
     ///
-    /// Suspends, Errors: as BodyWriter::flush().
+    /// Suspends, Errors: as BodyWriter::flush(); but after a `deadline`, or a request to stop, they are
+    ///                   sent on later.
     /// Requires: this response was made with a sink.
     [[nodiscard]] Result<void> send_earlier_replies(Deadline deadline);
 

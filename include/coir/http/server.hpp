@@ -81,13 +81,15 @@ struct ServerOptions {
     /// From the first byte of a head to its last, never renewed: a client cannot drip. A new connection
     /// has as long for its first byte: who connects has something to ask.
     std::chrono::milliseconds header_timeout{10'000};
-    /// For a body, plus one second for each `slowest_bytes_per_second` that has come. Only the time
-    /// in which the server waits for the client counts.
+    /// How long the server waits for a body, in all, else 408. What comes earns time back, one second
+    /// for each `slowest_bytes_per_second`, but never more than this. The handler's own time does not
+    /// count. Long enough for a mobile client in a tunnel.
     std::chrono::milliseconds body_timeout{30'000};
-    /// For a write to make room, plus the time that its size takes at the slowest rate.
+    /// The same for responses, from the first wait for the client to its next idle moment, else the
+    /// connection is reset: what the client takes earns time back, and a flush does not renew it.
     std::chrono::milliseconds write_timeout{30'000};
-    /// Peers below this rate run into the two timeouts above. A bad mobile link has ten times as
-    /// much.
+    /// Clients below this rate run into the two timeouts above, sooner or later. A bad mobile link has
+    /// ten times as much.
     std::size_t slowest_bytes_per_second = 1024;
     /// After the end of a connection that the client would have kept, with a reply or for idleness: how
     /// long to read on and drop what comes, at most until the client closes. Closing a socket with
