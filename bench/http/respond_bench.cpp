@@ -89,7 +89,7 @@ void serve(benchmark::State& state, std::string_view target, std::string_view ex
             }
             const Router::Match match = router.find(head.method, head.path, request.parameters());
             response.reset();
-            (*match.handler)(request, response);
+            match.endpoint->handler(request, response);
             (void)response_writer::append_response(out, response, context);
             in.consume(parser.head_bytes());
             parser.reset();
@@ -150,21 +150,21 @@ BENCHMARK(respond)->Name("http/respond");
 
 using Function = void (*)(Request&, Response&);
 
-bool is(const Handler* handler, Function expected) {
-    const auto* function = handler != nullptr ? handler->target<Function>() : nullptr;
+bool is(const Endpoint* endpoint, Function expected) {
+    const auto* function = endpoint != nullptr ? endpoint->handler.target<Function>() : nullptr;
     return function != nullptr && *function == expected;
 }
 
 void route(benchmark::State& state, std::string_view path, Function expected) {
     const Router router = make_router(static_cast<int>(state.range(0)));
     PathParameters parameters;
-    const Handler* const handler = router.find(Method::get, path, parameters).handler;
-    if (!is(handler, expected)) {
+    const Endpoint* const endpoint = router.find(Method::get, path, parameters).endpoint;
+    if (!is(endpoint, expected)) {
         coir::bench::wrong_answer(state, "not found, or another route's handler");
         return;
     }
     for (auto _ : state) {
-        if (router.find(Method::get, path, parameters).handler != handler) {
+        if (router.find(Method::get, path, parameters).endpoint != endpoint) {
             coir::bench::wrong_answer(state, "found another handler");
             return;
         }

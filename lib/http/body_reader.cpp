@@ -10,7 +10,12 @@ Result<std::size_t> BodyReader::read_some(std::span<std::byte> into, Deadline de
 
 Result<std::string_view> BodyReader::read_all(Deadline deadline) {
     return source_ == nullptr ? Result<std::string_view>(std::string_view())
-                              : source_->read_all(deadline);
+                              : source_->read_all(source_->default_bound(), deadline);
+}
+
+Result<std::string_view> BodyReader::read_all(std::size_t max_bytes, Deadline deadline) {
+    return source_ == nullptr ? Result<std::string_view>(std::string_view())
+                              : source_->read_all(max_bytes, deadline);
 }
 
 std::optional<std::uint64_t> BodyReader::content_length() const noexcept {

@@ -69,7 +69,7 @@ Result<std::size_t> BodySource::decode(std::span<std::byte> raw, std::byte* into
     }
     take(decoded->consumed);
     decoded_ += decoded->written;
-    if (decoded_ > wire_.options().max_body_bytes) {
+    if (decoded_ > limit_) {
         return fail(make_error_code(Errc::body_too_large));
     }
     complete_ = decoded->complete;
@@ -167,12 +167,15 @@ Result<std::size_t> BodySource::read_some(std::span<std::byte> into, Deadline de
     }
 }
 
-Result<std::string_view> BodySource::read_all(Deadline deadline) {
+Result<std::string_view> BodySource::read_all(std::size_t max_bytes, Deadline deadline) {
     if (complete_) {
         return std::string_view();
     }
     if (error_) {
         return error_;
+    }
+    if (!chunked_ && remaining_ > max_bytes) {
+        return fail(make_error_code(Errc::body_too_large));
     }
     if (const std::span<std::byte> raw = arrived(); !chunked_ && raw.size() >= remaining_) {
         const auto size = static_cast<std::size_t>(remaining_);
@@ -182,7 +185,7 @@ Result<std::string_view> BodySource::read_all(Deadline deadline) {
         return std::string_view(reinterpret_cast<const char*>(raw.data()), size);
     }
     try {
-        return collect(deadline);
+        return collect(max_bytes, deadline);
     } catch (...) {
         // What had come is lost: a second call must not take the rest for the whole.
         (void)fail(std::make_error_code(std::errc::not_enough_memory));
@@ -190,11 +193,14 @@ Result<std::string_view> BodySource::read_all(Deadline deadline) {
     }
 }
 
-Result<std::string_view> BodySource::collect(Deadline deadline) {
+Result<std::string_view> BodySource::collect(std::size_t max_bytes, Deadline deadline) {
     collected_.clear();
     if (const std::span<std::byte> raw = arrived(); chunked_ && !raw.empty()) {
         COIR_TRY(const std::size_t size, decode(raw, raw.data()));
         const std::string_view text(reinterpret_cast<const char*>(raw.data()), size);
+        if (size > max_bytes) {
+            return fail(make_error_code(Errc::body_too_large));
+        }
         if (complete_) {
             return text;
         }
@@ -202,7 +208,8 @@ Result<std::string_view> BodySource::collect(Deadline deadline) {
     }
     while (!complete_) {
         // Grows with what has come, not with what the client promises.
-        std::size_t room = std::max(collected_.size(), kReadBytes);
+        std::size_t room = std::clamp<std::size_t>(max_bytes - collected_.size(), 1,
+                                                   std::max(collected_.size(), kReadBytes));
         if (!chunked_) {
             room = static_cast<std::size_t>(std::min<std::uint64_t>(room, remaining_));
         }
@@ -211,6 +218,9 @@ Result<std::string_view> BodySource::collect(Deadline deadline) {
             return fail(size.error());  // a timeout of the caller too: what has come is lost
         }
         collected_.commit(*size);
+        if (collected_.size() > max_bytes) {
+            return fail(make_error_code(Errc::body_too_large));
+        }
     }
     return collected_.as_text();
 }

@@ -40,6 +40,12 @@ public:
             begin_body(head);
         }
     }
+    /// The body may have so many bytes. False if it says that it has more. Requires: !is_complete(), and
+    /// nothing has been read.
+    [[nodiscard]] bool limit(std::uint64_t max_bytes) noexcept {
+        limit_ = max_bytes;
+        return remaining_ <= max_bytes;
+    }
     /// The request is over: takes it out of `in`. Requires: is_complete().
     void finish() noexcept {
         if (had_body_) [[unlikely]] {
@@ -52,7 +58,11 @@ public:
 
     [[nodiscard]] Result<std::size_t> read_some(std::span<std::byte> into,
                                                 Deadline deadline) noexcept;
-    [[nodiscard]] Result<std::string_view> read_all(Deadline deadline);
+    [[nodiscard]] Result<std::string_view> read_all(std::size_t max_bytes, Deadline deadline);
+    /// What read_all() may keep in memory unless it is told.
+    [[nodiscard]] std::size_t default_bound() const noexcept {
+        return wire_.options().max_body_bytes;
+    }
 
     /// Whether the rest of the body may be read and dropped to save the connection: it is not too
     /// long, and the client is sending it.
@@ -90,7 +100,7 @@ private:
     void take(std::size_t bytes) noexcept;
     [[nodiscard]] std::error_code fail(std::error_code error) noexcept;
     [[nodiscard]] Result<std::size_t> decode(std::span<std::byte> raw, std::byte* into) noexcept;
-    [[nodiscard]] Result<std::string_view> collect(Deadline deadline);
+    [[nodiscard]] Result<std::string_view> collect(std::size_t max_bytes, Deadline deadline);
     /// Reads from the socket, at least one byte. An error that is none of the client's leaves the body
     /// as it was.
     [[nodiscard]] Result<std::size_t> receive(std::span<std::byte> into,
@@ -115,6 +125,7 @@ private:
     std::uint64_t remaining_ = 0;    // of a body with a length
     std::uint64_t announced_ = 0;    // its length, while had_body_
     std::uint64_t decoded_ = 0;      // of a chunked body
+    std::uint64_t limit_ = 0;        // of the whole body, while had_body_
     std::uint64_t received_ = 0;     // from the socket
     std::size_t used_ = 0;           // of `in`: the head, and what has been taken behind it
     Patience patience_;              // with the client; the handler's own time is not its fault

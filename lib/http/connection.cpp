@@ -183,15 +183,14 @@ Connection::Next Connection::flush(Exchange& exchange, Next next) noexcept {
     exchange.context.keep_alive = head.keep_alive && --requests_left_ != 0;
     exchange.context.is_head = head.method == Method::head;
     exchange.source.begin(head);
-    if (!exchange.source.is_complete() &&
-        head.content_length.value_or(0) > server_.options.max_body_bytes) [[unlikely]] {
-        return refuse(exchange, make_error_code(Errc::body_too_large), head.path);
-    }
     const Router::Match match =
         server_.router.find(head.method, head.path, exchange.request.parameters());
+    if (!exchange.source.is_complete() && !exchange.source.limit(body_limit(match))) [[unlikely]] {
+        return refuse(exchange, make_error_code(Errc::body_too_large), head.path);
+    }
     exchange.sink.begin();
-    if (match.handler != nullptr) [[likely]] {
-        const Next next = run_handler(exchange, *match.handler);
+    if (match.endpoint != nullptr) [[likely]] {
+        const Next next = run_handler(exchange, match.endpoint->handler);
         if (next != Next::idle) {
             return next;
         }
@@ -201,6 +200,11 @@ Connection::Next Connection::flush(Exchange& exchange, Next next) noexcept {
     const bool keep = exchange.context.keep_alive && !exchange.response.closes_connection();
     exchange.response.reset();
     return finish_request(exchange, keep);
+}
+
+std::uint64_t Connection::body_limit(const Router::Match& match) const noexcept {
+    const std::uint64_t ours = server_.options.max_body_bytes;
+    return match.endpoint == nullptr ? ours : match.endpoint->options.max_body_bytes.value_or(ours);
 }
 
 // Whether the reply may say that the connection stays.

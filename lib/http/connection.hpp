@@ -38,6 +38,7 @@ private:
     [[nodiscard]] Next serve(Exchange& exchange);
     [[nodiscard]] Next serve_arrived(Exchange& exchange, bool& has_answered);
     [[nodiscard]] Next answer(Exchange& exchange);
+    [[nodiscard]] std::uint64_t body_limit(const Router::Match& match) const noexcept;
     void answer_without_handler(Exchange& exchange, MethodSet allowed);
     [[nodiscard]] Next run_handler(Exchange& exchange, const Handler& handler);
     [[nodiscard]] Next finish_stream(Exchange& exchange);

@@ -89,12 +89,12 @@ std::vector<std::string> check_pattern(std::string_view pattern) {
 struct Router::Route {
     std::string pattern;
     std::vector<std::string> names;
-    std::array<const Handler*, kMethodCount> handlers{};  // of HEAD also where GET stands in
+    std::array<const Endpoint*, kMethodCount> endpoints{};  // of HEAD also where GET stands in
     MethodSet registered;
     MethodSet answered;  // registered, and HEAD where GET is
 
-    [[nodiscard]] const Handler* handler(Method method) const noexcept {
-        return handlers[static_cast<std::size_t>(method)];
+    [[nodiscard]] const Endpoint* endpoint(Method method) const noexcept {
+        return endpoints[static_cast<std::size_t>(method)];
     }
 };
 
@@ -130,29 +130,30 @@ Router::~Router() = default;
 Router::Router(Router&& other) noexcept = default;
 Router& Router::operator=(Router&& other) noexcept = default;
 
-Router& Router::get(std::string_view pattern, Handler handler) {
-    return handle(Method::get, pattern, std::move(handler));
+Router& Router::get(std::string_view pattern, Handler handler, RouteOptions options) {
+    return handle(Method::get, pattern, std::move(handler), options);
 }
-Router& Router::post(std::string_view pattern, Handler handler) {
-    return handle(Method::post, pattern, std::move(handler));
+Router& Router::post(std::string_view pattern, Handler handler, RouteOptions options) {
+    return handle(Method::post, pattern, std::move(handler), options);
 }
-Router& Router::put(std::string_view pattern, Handler handler) {
-    return handle(Method::put, pattern, std::move(handler));
+Router& Router::put(std::string_view pattern, Handler handler, RouteOptions options) {
+    return handle(Method::put, pattern, std::move(handler), options);
 }
-Router& Router::patch(std::string_view pattern, Handler handler) {
-    return handle(Method::patch, pattern, std::move(handler));
+Router& Router::patch(std::string_view pattern, Handler handler, RouteOptions options) {
+    return handle(Method::patch, pattern, std::move(handler), options);
 }
-Router& Router::del(std::string_view pattern, Handler handler) {
-    return handle(Method::del, pattern, std::move(handler));
+Router& Router::del(std::string_view pattern, Handler handler, RouteOptions options) {
+    return handle(Method::del, pattern, std::move(handler), options);
 }
-Router& Router::head(std::string_view pattern, Handler handler) {
-    return handle(Method::head, pattern, std::move(handler));
+Router& Router::head(std::string_view pattern, Handler handler, RouteOptions options) {
+    return handle(Method::head, pattern, std::move(handler), options);
 }
-Router& Router::options(std::string_view pattern, Handler handler) {
-    return handle(Method::options, pattern, std::move(handler));
+Router& Router::options(std::string_view pattern, Handler handler, RouteOptions options) {
+    return handle(Method::options, pattern, std::move(handler), options);
 }
 
-Router& Router::handle(Method method, std::string_view pattern, Handler handler) {
+Router& Router::handle(Method method, std::string_view pattern, Handler handler,
+                       RouteOptions options) {
     if (!handler) {
         refuse(pattern, "no handler");
     }
@@ -160,12 +161,12 @@ Router& Router::handle(Method method, std::string_view pattern, Handler handler)
     if (route.registered.contains(method)) {
         refuse(pattern, "this method and path have a handler already");
     }
-    const Handler* const stored = &handlers_.emplace_back(std::move(handler));
-    route.handlers[static_cast<std::size_t>(method)] = stored;
+    const Endpoint* const stored = &endpoints_.emplace_back(Endpoint{std::move(handler), options});
+    route.endpoints[static_cast<std::size_t>(method)] = stored;
     route.registered.insert(method);
     route.answered.insert(method);
     if (method == Method::get && !route.registered.contains(Method::head)) {
-        route.handlers[static_cast<std::size_t>(Method::head)] = stored;
+        route.endpoints[static_cast<std::size_t>(Method::head)] = stored;
         route.answered.insert(Method::head);
     }
     all_methods_.insert(route.answered);
@@ -257,7 +258,7 @@ const Router::Route* Router::descend(const Node& node, std::string_view rest, st
             return nullptr;
         }
         allowed.insert(next.route->answered);
-        return next.route->handler(method) != nullptr ? next.route : nullptr;
+        return next.route->endpoint(method) != nullptr ? next.route : nullptr;
     };
     for (const auto& [text, child] : node.literals) {
         if (text == segment) {
@@ -287,7 +288,7 @@ Router::Match Router::find_with_parameters(Method method, std::string_view path,
     const Route* const route =
         descend(*root_, path.substr(1), 0, method, parameters, match.allowed);
     if (route != nullptr) {
-        match.handler = route->handler(method);
+        match.endpoint = route->endpoint(method);
         parameters.names = route->names;
     }
     return match;
@@ -297,8 +298,8 @@ Router::Match Router::find(Method method, std::string_view path,
                            PathParameters& parameters) const noexcept {
     parameters.names = {};
     const Route* const exact = find_exact(path);
-    if (exact != nullptr && exact->handler(method) != nullptr) [[likely]] {
-        return {exact->handler(method), exact->answered};
+    if (exact != nullptr && exact->endpoint(method) != nullptr) [[likely]] {
+        return {exact->endpoint(method), exact->answered};
     }
     return find_with_parameters(method, path, parameters,
                                 exact != nullptr ? exact->answered : MethodSet());

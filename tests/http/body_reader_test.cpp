@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "coir/base/error.hpp"
@@ -208,6 +209,86 @@ TEST(BodyReader, AHandlerMayHaveLessPatienceThanTheServer) {
     EXPECT_TRUE(holds_before(soon(), [&] { return is_waiting.load(); }));
     client.send("20");
     EXPECT_EQ(client.receive().body, "late: 20");
+}
+
+TEST(BodyReader, ARouteMayHaveItsOwnLimit) {
+    ServerOptions options;
+    options.max_body_bytes = 1000;
+    Router routes;
+    const auto count = [](Request& request, Response& response) {
+        std::array<std::byte, 4096> piece;
+        std::size_t total = 0;
+        while (!request.body().at_end()) {
+            const auto size = request.body().read_some(piece, kNever);
+            if (!size) {
+                return;
+            }
+            total += *size;
+        }
+        response.body(std::to_string(total));
+    };
+    routes.post("/usual", count);
+    routes.post("/more", count, {.max_body_bytes = 100'000});
+    routes.post("/less", count, {.max_body_bytes = 10});
+    Served served(std::move(routes), options);
+    const auto ask = [&served](const char* path, std::size_t size) {
+        const std::string body = pattern(size);
+        char line[16];
+        std::snprintf(line, sizeof line, "%zx\r\n", size);
+        std::string replies;
+        for (const std::string& request :
+             {post(path, body), chunked(path, line + body + "\r\n0\r\n\r\n")}) {
+            TcpClient client(served.port());
+            (void)client.try_send(request);
+            const HttpReply reply = client.receive();
+            replies += reply.status == 200 ? reply.body : std::to_string(reply.status);
+            replies += ' ';
+        }
+        return replies;
+    };
+    EXPECT_EQ(ask("/usual", 1000), "1000 1000 ");
+    EXPECT_EQ(ask("/usual", 1001), "413 413 ");
+    EXPECT_EQ(ask("/more", 100'000), "100000 100000 ");
+    EXPECT_EQ(ask("/more", 100'001), "413 413 ");
+    EXPECT_EQ(ask("/less", 10), "10 10 ");
+    EXPECT_EQ(ask("/less", 11), "413 413 ");
+    EXPECT_EQ(ask("/nowhere", 1001), "413 404 ");
+}
+
+TEST(BodyReader, KeepsNoMoreThanItsBoundInMemory) {
+    ServerOptions options;
+    options.max_body_bytes = 30'000;
+    Router routes;
+    routes.post("/default", test::echo_whole, {.max_body_bytes = 1'000'000});
+    routes.post("/told",
+                [](Request& request, Response& response) {
+                    if (const auto body = request.body().read_all(50'000, kNever)) {
+                        response.body(*body);
+                    }
+                },
+                {.max_body_bytes = 1'000'000});
+    Served served(std::move(routes), options);
+    for (const auto& [path, bound] :
+         {std::pair("/default", 30'000U), std::pair("/told", 50'000U)}) {
+        for (const std::size_t over : {0U, 1U, 200'000U}) {
+            const std::string body = pattern(bound + over);
+            std::string chunks;
+            for (std::size_t at = 0; at < body.size(); at += 1000) {
+                const std::string piece = body.substr(at, 1000);
+                char line[16];
+                std::snprintf(line, sizeof line, "%zx\r\n", piece.size());
+                chunks += line + piece + "\r\n";
+            }
+            for (const std::string& request :
+                 {post(path, body), chunked(path, chunks + "0\r\n\r\n")}) {
+                TcpClient client(served.port());
+                (void)client.try_send(request);
+                const HttpReply reply = client.receive();
+                EXPECT_EQ(reply.status, over == 0 ? 200 : 413) << path << ' ' << over;
+                EXPECT_EQ(reply.body == body, over == 0) << path << ' ' << over;
+            }
+        }
+    }
 }
 
 // Each was taken for a client that is too slow: the body was lost, and the connection with it.

@@ -28,7 +28,7 @@ std::string ask(const Router& router, Method method, std::string_view path) {
     BodyReader body;
     Request request(head, body);
     const Router::Match match = router.find(method, path, request.parameters());
-    if (match.handler == nullptr) {
+    if (match.endpoint == nullptr) {
         std::string answer = match.allowed.empty() ? "404" : "405";
         for (std::size_t i = 0; i < kMethodCount; ++i) {
             if (match.allowed.contains(static_cast<Method>(i))) {
@@ -38,7 +38,7 @@ std::string ask(const Router& router, Method method, std::string_view path) {
         return answer;
     }
     Response response;
-    (*match.handler)(request, response);
+    match.endpoint->handler(request, response);
     return std::string(response.body());
 }
 

@@ -38,7 +38,9 @@ public:
     [[nodiscard]] Result<std::size_t> read_some(std::span<std::byte> into,
                                                 Deadline deadline) noexcept;
 
-    /// The rest of the body. The view stays valid until the handler returns.
+    /// The rest of the body. The view stays valid until the handler returns. It is refused with
+    /// body_too_large if it has more than ServerOptions::max_body_bytes, also on a route that takes more
+    /// (see RouteOptions): this is what one connection may keep in memory.
     ///
     /// Suspends, Errors: as read_some(), but what had come by `deadline` is lost, and the connection
     ///                   is closed. Throws std::bad_alloc; what had come is lost then, and later
@@ -46,6 +48,8 @@ public:
     /// Cost: no copy and no allocation where the whole body has arrived with the head; else one
     ///       buffer that grows to the size of the body.
     [[nodiscard]] Result<std::string_view> read_all(Deadline deadline);
+    /// The same with another bound.
+    [[nodiscard]] Result<std::string_view> read_all(std::size_t max_bytes, Deadline deadline);
 
     /// The length that the client has announced; none for a chunked body, 0 without a body.
     [[nodiscard]] std::optional<std::uint64_t> content_length() const noexcept;

@@ -6,6 +6,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +21,19 @@ class Response;
 /// Runs on the connection's fiber and may suspend; what it throws becomes a 500.
 using Handler = std::function<void(Request&, Response&)>;
 
+/// What one route has otherwise than ServerOptions says. What is not set is as it says.
+struct RouteOptions {
+    /// ServerOptions::max_body_bytes for this route: much for one that takes uploads piece by piece, by
+    /// BodyReader::read_some(), little for a form. read_all() has a bound of its own.
+    std::optional<std::uint64_t> max_body_bytes;
+};
+
+/// A handler, and how it wants to be called.
+struct Endpoint {
+    Handler handler;
+    RouteOptions options;
+};
+
 /// Finds the handler for a method and a path.
 ///
 /// A pattern is a path, "/users/me", or one with parameters, "/users/{id}/posts": a parameter
@@ -31,14 +45,15 @@ using Handler = std::function<void(Request&, Response&)>;
 class Router final {
 public:
     /// Errors: std::invalid_argument (malformed pattern, or the same method and path twice).
-    Router& get(std::string_view pattern, Handler handler);
-    Router& post(std::string_view pattern, Handler handler);
-    Router& put(std::string_view pattern, Handler handler);
-    Router& patch(std::string_view pattern, Handler handler);
-    Router& del(std::string_view pattern, Handler handler);
-    Router& head(std::string_view pattern, Handler handler);
-    Router& options(std::string_view pattern, Handler handler);
-    Router& handle(Method method, std::string_view pattern, Handler handler);
+    Router& get(std::string_view pattern, Handler handler, RouteOptions options = {});
+    Router& post(std::string_view pattern, Handler handler, RouteOptions options = {});
+    Router& put(std::string_view pattern, Handler handler, RouteOptions options = {});
+    Router& patch(std::string_view pattern, Handler handler, RouteOptions options = {});
+    Router& del(std::string_view pattern, Handler handler, RouteOptions options = {});
+    Router& head(std::string_view pattern, Handler handler, RouteOptions options = {});
+    Router& options(std::string_view pattern, Handler handler, RouteOptions options = {});
+    Router& handle(Method method, std::string_view pattern, Handler handler,
+                   RouteOptions options = {});
 
     Router();
     ~Router();
@@ -47,8 +62,8 @@ public:
 
     struct Match {
         /// Null: 404 if nothing is allowed, else 405.
-        const Handler* handler = nullptr;
-        /// What the path answers; complete only where there is no handler.
+        const Endpoint* endpoint = nullptr;
+        /// What the path answers; complete only where there is no endpoint.
         MethodSet allowed;
     };
     /// Fills `parameters` if the route has any.
@@ -74,7 +89,7 @@ private:
                                               PathParameters& parameters,
                                               MethodSet& allowed) noexcept;
 
-    std::deque<Handler> handlers_;
+    std::deque<Endpoint> endpoints_;
     std::deque<Route> routes_;
     // Open addressing over the patterns without parameters; a power of two, at most half full.
     std::vector<Slot> exact_;

@@ -41,7 +41,8 @@ struct ServerOptions {
     std::size_t max_header_fields = 64;
     /// The request target, else 414. RFC 9112 wants 8,000 at least.
     std::size_t max_target_bytes = 8 * 1024;
-    /// The request body, else 413. read_all() may keep so much in memory for each connection.
+    /// The request body, else 413; a route may have its own figure (RouteOptions). read_all() keeps so
+    /// much in memory for each connection, unless it is told otherwise. nginx has the same figure.
     std::size_t max_body_bytes = 1024 * 1024;
     /// Extensions of all chunks of a request together, in bytes, else 413. They are read and ignored.
     /// Hardly anybody sends them; clients that sign each chunk need some 90 for each, so a server of
