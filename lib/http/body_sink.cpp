@@ -9,17 +9,17 @@ namespace coir::http {
 
 using response_writer::Framing;
 
-void BodySink::start() {
+void BodySink::start(std::optional<std::uint64_t> promised) {
     wire_.mark();
     written_ = 0;
-    promised_ = response_.promised_length();
+    promised_ = promised;
     error_ = {};
     // A handler that reads while it writes will read to the end. If it does not, the connection
     // closes without having said so.
     context_.keep_alive = context_.keep_alive && !exchange_.is_last_of_a_stop() &&
                           (request_body_.is_being_read() || request_body_.can_be_drained());
     request_body_.forget_continue();
-    framing_ = response_writer::streamed_framing(response_, context_);
+    framing_ = response_writer::streamed_framing(response_, promised.has_value(), context_);
     if (framing_ == Framing::until_close) {
         context_.keep_alive = false;
     }
@@ -37,7 +37,7 @@ bool BodySink::may_follow(std::uint64_t bytes) const noexcept {
 
 Result<void> BodySink::write(std::span<const std::byte> data, Deadline deadline) {
     if (!started_) {
-        start();
+        start(response_.promised_length());
     }
     if (error_) {
         return error_;
@@ -77,9 +77,47 @@ Result<void> BodySink::write(std::span<const std::byte> data, Deadline deadline)
     return outcome;
 }
 
+Result<void> BodySink::write_file(const File& file, std::uint64_t offset, std::uint64_t bytes,
+                                  Deadline deadline) {
+    if (!started_) {
+        start(response_.promised_length());
+    }
+    if (error_) {
+        return error_;
+    }
+    if (!may_follow(bytes)) {
+        return Errc::body_length_mismatch;
+    }
+    if (bytes == 0 || leaves_out_) {
+        written_ += bytes;
+        return {};
+    }
+    const bool chunked = framing_ == Framing::chunked;
+    if (chunked) {
+        (void)wire_.out.prepare(response_writer::kChunkFraming);
+        response_writer::append_chunk_size(wire_.out, bytes);
+    }
+    written_ += bytes;
+    const auto outcome = wire_.send_file(file.native_handle(), offset, bytes, deadline);
+    if (outcome && chunked) {
+        wire_.out.append("\r\n");  // the size had as much room
+    }
+    error_ = outcome.error();
+    return outcome;
+}
+
+Result<void> BodySink::write_whole(const FilePart& part) {
+    const auto promised = response_.promised_length();
+    if (promised && *promised != part.bytes) {
+        return Errc::body_length_mismatch;
+    }
+    start(part.bytes);
+    return write_file(*part.file, part.offset, part.bytes, Deadline::never());
+}
+
 Result<void> BodySink::flush(Deadline deadline) {
     if (!started_) {
-        start();
+        start(response_.promised_length());
     }
     if (!error_) {
         wire_.give_way();

@@ -34,6 +34,10 @@ public:
     /// A handler is about to run.
     void begin() noexcept { started_ = false; }
     [[nodiscard]] Result<void> write(std::span<const std::byte> data, Deadline deadline);
+    [[nodiscard]] Result<void> write_file(const File& file, std::uint64_t offset,
+                                          std::uint64_t bytes, Deadline deadline);
+    /// The whole body, which the handler has left to the engine. Requires: !has_started().
+    [[nodiscard]] Result<void> write_whole(const FilePart& part);
     [[nodiscard]] Result<void> flush(Deadline deadline);
     /// As flush(), but does not start this response.
     [[nodiscard]] Result<void> send_earlier(Deadline deadline);
@@ -51,7 +55,7 @@ public:
     }
 
 private:
-    void start();
+    void start(std::optional<std::uint64_t> promised);
     [[nodiscard]] bool may_follow(std::uint64_t bytes) const noexcept;
 
     Wire& wire_;

@@ -245,7 +245,7 @@ void Connection::answer_without_handler(Exchange& exchange, MethodSet allowed) {
     }
     exchange.client.end();
     exchange.date.refresh();
-    if (exchange.sink.has_started()) [[unlikely]] {
+    if (exchange.sink.has_started() || response.file_part() != nullptr) [[unlikely]] {
         return finish_stream(exchange);
     }
     if (source.error() && !response.is_touched()) [[unlikely]] {
@@ -267,7 +267,13 @@ void Connection::answer_without_handler(Exchange& exchange, MethodSet allowed) {
 }
 
 Connection::Next Connection::finish_stream(Exchange& exchange) {
-    if (const auto finished = exchange.sink.finish(); !finished) {
+    const FilePart* const part = exchange.response.file_part();
+    const bool is_whole = part != nullptr && !exchange.sink.has_started();
+    Result<void> finished = is_whole ? exchange.sink.write_whole(*part) : Result<void>();
+    if (finished) {
+        finished = exchange.sink.finish();
+    }
+    if (!finished) {
         return exchange.wire.error() ? flush(exchange, Next::close)
                                      : fail_handler(exchange, finished.error(), nullptr);
     }

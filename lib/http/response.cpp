@@ -43,6 +43,26 @@ Response& Response::body(std::string_view text) {
     return body_static(owned_body_);
 }
 
+Response& Response::file(File file, std::uint64_t offset, std::uint64_t bytes) {
+    return this->file(std::make_shared<const File>(std::move(file)), offset, bytes);
+}
+
+Response& Response::file(std::shared_ptr<const File> file, std::uint64_t offset,
+                         std::uint64_t bytes) {
+    COIR_ASSERT(file != nullptr && file->is_open());
+    rare().part = {std::move(file), offset, bytes};
+    body_ = {};
+    touched_ = true;
+    return *this;
+}
+
+Response::Rare& Response::rare() {
+    if (!rare_) {
+        rare_ = std::make_unique<Rare>();
+    }
+    return *rare_;
+}
+
 void Response::give_memory_back() noexcept {
     // Not by assignment: that may copy nothing into what is there, and keep it.
     std::string().swap(fields_);

@@ -128,11 +128,12 @@ std::size_t head_bound(const Response& response, const Context& context) noexcep
 
 }  // namespace
 
-Framing streamed_framing(const Response& response, const Context& context) noexcept {
+Framing streamed_framing(const Response& response, bool has_length,
+                         const Context& context) noexcept {
     if (forbids_body(response.status())) {
         return Framing::none;
     }
-    if (response.promised_length() || forbids_content(response.status())) {
+    if (has_length || forbids_content(response.status())) {
         return Framing::length;
     }
     return context.version == Version::http_1_1 ? Framing::chunked : Framing::until_close;
@@ -175,7 +176,7 @@ void append_continue(Buffer& out) {
     out.append("HTTP/1.1 100 Continue\r\n\r\n");
 }
 
-void append_chunk_size(Buffer& out, std::size_t size) {
+void append_chunk_size(Buffer& out, std::uint64_t size) {
     append(out, 2 * sizeof size + 2, [size](char* at) {
         return Pen(std::to_chars(at, at + 2 * sizeof size, size, 16).ptr).constant("\r\n");
     });

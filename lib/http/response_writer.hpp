@@ -26,8 +26,9 @@ struct Context {
 /// How a client finds the end of the body.
 enum class Framing { none, length, chunked, until_close };
 
-/// How the body of `response` is framed if it is streamed.
-[[nodiscard]] Framing streamed_framing(const Response& response, const Context& context) noexcept;
+/// How the body of `response` is framed if it is streamed. `has_length`: it is known already.
+[[nodiscard]] Framing streamed_framing(const Response& response, bool has_length,
+                                       const Context& context) noexcept;
 
 /// The head and its empty line, for a body that follows piece by piece.
 void append_head(Buffer& out, const Response& response, const Context& context, Framing framing,
@@ -48,7 +49,7 @@ void append_continue(Buffer& out);
 /// What the size of a chunk and the two line ends take at most.
 constexpr std::size_t kChunkFraming = 2 * sizeof(std::size_t) + 4;
 /// "1f\r\n". The data and "\r\n" follow.
-void append_chunk_size(Buffer& out, std::size_t size);
+void append_chunk_size(Buffer& out, std::uint64_t size);
 void append_last_chunk(Buffer& out);
 
 }  // namespace coir::http::response_writer

@@ -4,6 +4,7 @@
 #include <array>
 #include <optional>
 
+#include "coir/base/error.hpp"
 #include "coir/base/syscall.hpp"
 #include "coir/runtime/this_fiber.hpp"
 
@@ -12,6 +13,13 @@ namespace {
 
 // Some 100 us of work at 8 to 64 KiB each.
 constexpr unsigned kTransfersInARow = 32;
+
+// Of a file that is being sent.
+bool is_files_own(std::error_code error) noexcept {
+    return error == Errc::unexpected_eof || error == std::errc::invalid_argument ||
+           error == std::errc::invalid_seek || error == std::errc::is_a_directory ||
+           error == std::errc::io_error;
+}
 
 }  // namespace
 
@@ -49,7 +57,7 @@ Result<void> Wire::send_patiently(Deadline deadline, Send send) noexcept {
             patience_.earn(sent);
             return outcome;
         }
-        if (is_callers_own(outcome.error(), servers)) {
+        if (is_callers_own(outcome.error(), servers) || is_files_own(outcome.error())) {
             return outcome;
         }
         const auto holds = stream_->unconfirmed_bytes();
@@ -133,6 +141,20 @@ Result<void> Wire::flush_with(std::span<const std::byte> data, std::span<const s
         mark_ = kNoMark;
     }
     return outcome;
+}
+
+Result<void> Wire::send_file(int file, std::uint64_t offset, std::uint64_t bytes,
+                             Deadline deadline) noexcept {
+    static_assert(sizeof(std::size_t) == sizeof bytes);
+    if (const auto flushed = flush(deadline); !flushed) {
+        return flushed;
+    }
+    return send_patiently(deadline, [&](std::size_t& taken, Deadline end) {
+        const auto sent = stream_->send_file(file, offset, bytes, taken, end);
+        offset += taken;
+        bytes -= taken;
+        return sent;
+    });
 }
 
 bool Wire::take_back() noexcept {

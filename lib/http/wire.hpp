@@ -39,6 +39,10 @@ public:
     [[nodiscard]] Result<void> flush_with(std::span<const std::byte> data,
                                           std::span<const std::byte> tail,
                                           Deadline deadline) noexcept;
+    /// What has been collected, then a piece of a file. An error of the file's (unexpected_eof,
+    /// invalid_argument, ...) leaves the wire as it is.
+    [[nodiscard]] Result<void> send_file(int file, std::uint64_t offset, std::uint64_t bytes,
+                                         Deadline deadline) noexcept;
     /// What is collected from now on can be taken back, as long as nothing is sent.
     void mark() noexcept { mark_ = out.size(); }
     /// Forgets what has been collected since mark(). False if some of it has been sent: the rest is

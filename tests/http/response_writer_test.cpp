@@ -142,16 +142,15 @@ TEST(ResponseWriter, HasRoomForTheLongestHead) {
 TEST(ResponseWriter, ChoosesTheFramingOfAStream) {
     Response response;
     Context ours = context();
-    EXPECT_EQ(response_writer::streamed_framing(response, ours), Framing::chunked);
+    EXPECT_EQ(response_writer::streamed_framing(response, false, ours), Framing::chunked);
     ours.version = Version::http_1_0;
-    EXPECT_EQ(response_writer::streamed_framing(response, ours), Framing::until_close);
-    response.content_length(3);
-    EXPECT_EQ(response_writer::streamed_framing(response, ours), Framing::length);
+    EXPECT_EQ(response_writer::streamed_framing(response, false, ours), Framing::until_close);
+    EXPECT_EQ(response_writer::streamed_framing(response, true, ours), Framing::length);
     response.status(Status::no_content);
-    EXPECT_EQ(response_writer::streamed_framing(response, ours), Framing::none);
+    EXPECT_EQ(response_writer::streamed_framing(response, true, ours), Framing::none);
     Response reset;
     reset.status(Status::reset_content);
-    EXPECT_EQ(response_writer::streamed_framing(reset, ours), Framing::length);
+    EXPECT_EQ(response_writer::streamed_framing(reset, false, ours), Framing::length);
 }
 
 TEST(ResponseWriter, WritesHeadsOfStreams) {

@@ -1,11 +1,16 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string_view>
 
 #include "coir/base/deadline.hpp"
 #include "coir/base/result.hpp"
+
+namespace coir {
+class File;
+}
 
 namespace coir::http {
 
@@ -32,6 +37,16 @@ public:
     /// Cost:     data over 16 KiB is not copied.
     [[nodiscard]] Result<void> write(std::span<const std::byte> data, Deadline deadline);
     [[nodiscard]] Result<void> write(std::string_view text, Deadline deadline);
+
+    /// Sends what has been collected, and then `bytes` of `file` from `offset` on, which the kernel takes
+    /// without a copy in this process (sendfile). In a chunked body they are one chunk.
+    ///
+    /// Suspends: as write(). A file that is not in memory holds up the worker while the disk reads.
+    /// Errors:   as write(); unexpected_eof where the file ends before, invalid_argument if it is a
+    ///           directory or a pipe, io_error: as the head has been sent, the connection ends in the
+    ///           middle after the handler.
+    [[nodiscard]] Result<void> write_file(const File& file, std::uint64_t offset,
+                                          std::uint64_t bytes, Deadline deadline);
 
     /// Sends the head, if nothing has been written yet, and all that has been collected.
     /// Suspends, Errors: as write().

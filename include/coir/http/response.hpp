@@ -3,6 +3,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -15,10 +16,18 @@
 #include "coir/http/body_writer.hpp"
 #include "coir/http/media_type.hpp"
 #include "coir/http/status.hpp"
+#include "coir/runtime/file.hpp"
 
 namespace coir::http {
 
 class BodySink;
+
+/// A piece of a file, to be sent as a body.
+struct FilePart {
+    std::shared_ptr<const File> file;
+    std::uint64_t offset = 0;
+    std::uint64_t bytes = 0;
+};
 
 /// All that a handler may say: 200 with an empty body, unless it says otherwise.
 ///
@@ -68,10 +77,33 @@ public:
     Response& body_static(std::string_view text) noexcept {
         body_ = text;
         touched_ = true;
+        if (rare_) [[unlikely]] {
+            rare_->part = {};
+        }
         return *this;
     }
     template <std::same_as<std::string> S>
     Response& body_static(S&& text) = delete;  // a temporary is gone before it is sent
+
+    /// The whole body: `bytes` of `file` from `offset` on, instead of what body() said. The kernel sends
+    /// them once the handler has returned (sendfile); they pass through no buffer of this process. The
+    /// length is promised: if the file ends before, because somebody has cut it, the connection ends in
+    /// the middle, and ServerOptions::on_error hears unexpected_eof.
+    ///
+    /// Opening and asking for the size are the handler's: File does both without blocking the worker.
+    ///
+    ///     auto file = coir::File::open(path, {}, deadline);
+    ///     const auto size = file ? file->size(deadline) : coir::Result<std::uint64_t>(file.error());
+    ///     if (size) {
+    ///         response.content_type(media::text_plain).file(std::move(*file), 0, *size);
+    ///     }
+    ///
+    /// Cost: of the first form one allocation; the file is closed when it has been sent. The second
+    ///       form shares a file that stays open for many responses. A file that is not in memory holds
+    ///       up the worker while the disk reads.
+    /// Throws std::bad_alloc.
+    Response& file(File file, std::uint64_t offset, std::uint64_t bytes);
+    Response& file(std::shared_ptr<const File> file, std::uint64_t offset, std::uint64_t bytes);
 
     /// Promises that write() will be given exactly so many bytes. Before the first write().
     Response& content_length(std::uint64_t bytes) noexcept {
@@ -112,6 +144,10 @@ public:
     /// The added fields as they will be sent, each with its CRLF.
     [[nodiscard]] std::string_view fields() const noexcept { return fields_; }
     [[nodiscard]] std::string_view body() const noexcept { return body_; }
+    /// Null unless file() has been called.
+    [[nodiscard]] const FilePart* file_part() const noexcept {
+        return rare_ != nullptr && rare_->part.file != nullptr ? &rare_->part : nullptr;
+    }
     [[nodiscard]] std::optional<std::uint64_t> promised_length() const noexcept {
         return promised_length_;
     }
@@ -128,6 +164,9 @@ public:
         body_ = {};
         promised_length_.reset();
         fields_.clear();
+        if (rare_) [[unlikely]] {
+            rare_.reset();
+        }
         if (owned_body_.capacity() + fields_.capacity() + owned_content_type_.capacity() >
             kKeptBytes) [[unlikely]] {
             give_memory_back();
@@ -137,7 +176,13 @@ public:
 private:
     static constexpr std::size_t kKeptBytes = 64 * 1024;
 
+    // What most responses do without, so that they have one pointer to look at.
+    struct Rare {
+        FilePart part;
+    };
+
     void give_memory_back() noexcept;
+    [[nodiscard]] Rare& rare();
 
     BodySink* sink_ = nullptr;
     Status status_ = Status::ok;
@@ -149,6 +194,7 @@ private:
     std::string fields_;
     std::string owned_content_type_;
     std::string owned_body_;
+    std::unique_ptr<Rare> rare_;
 };
 
 }  // namespace coir::http
