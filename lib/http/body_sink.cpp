@@ -4,6 +4,7 @@
 #include "coir/base/assert.hpp"
 #include "coir/base/error.hpp"
 #include "exchange.hpp"
+#include "trailers.hpp"
 
 namespace coir::http {
 
@@ -130,6 +131,10 @@ Result<void> BodySink::send_earlier(Deadline deadline) {
     return started_ ? flush(deadline) : wire_.flush(deadline);
 }
 
+bool BodySink::may_have_trailers() const noexcept {
+    return trailers::are_wanted(head_);
+}
+
 Result<void> BodySink::finish() {
     COIR_ASSERT(started_);
     if (error_) {
@@ -140,7 +145,9 @@ Result<void> BodySink::finish() {
         return Errc::body_length_mismatch;
     }
     if (framing_ == Framing::chunked && !leaves_out_) {
-        response_writer::append_last_chunk(wire_.out);
+        const std::string_view trailers = response_.trailers();
+        response_writer::append_last_chunk(
+            wire_.out, !trailers.empty() && may_have_trailers() ? trailers : std::string_view());
     }
     return {};
 }

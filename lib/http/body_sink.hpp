@@ -7,6 +7,7 @@
 
 #include "coir/base/deadline.hpp"
 #include "coir/base/result.hpp"
+#include "coir/http/request.hpp"
 #include "coir/http/response.hpp"
 #include "date_cache.hpp"
 #include "response_writer.hpp"
@@ -22,9 +23,11 @@ class BodySink final {
 public:
     /// `context` is how the response will be framed, with the line of `date`; once the head is on its
     /// way, its keep_alive is what the head has said. `exchange` is the one that the sink is part of.
-    BodySink(Wire& wire, const Response& response, BodySource& request_body,
-             response_writer::Context& context, DateCache& date, const Exchange& exchange) noexcept
+    BodySink(Wire& wire, const RequestHead& head, const Response& response,
+             BodySource& request_body, response_writer::Context& context, DateCache& date,
+             const Exchange& exchange) noexcept
         : wire_(wire),
+          head_(head),
           response_(response),
           request_body_(request_body),
           context_(context),
@@ -45,6 +48,8 @@ public:
     /// Requires: has_started().
     [[nodiscard]] Result<void> finish();
 
+    /// Whether the client takes fields behind the body, if it is chunked.
+    [[nodiscard]] bool may_have_trailers() const noexcept;
     /// Whether the head has been made. Another response can only be made if the wire can take it
     /// back.
     [[nodiscard]] bool has_started() const noexcept { return started_; }
@@ -59,6 +64,7 @@ private:
     [[nodiscard]] bool may_follow(std::uint64_t bytes) const noexcept;
 
     Wire& wire_;
+    const RequestHead& head_;
     const Response& response_;
     BodySource& request_body_;
     response_writer::Context& context_;

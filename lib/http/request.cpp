@@ -1,6 +1,7 @@
 #include "coir/http/request.hpp"
 
 #include "client_watch.hpp"
+#include "trailers.hpp"
 
 namespace coir::http {
 
@@ -15,6 +16,10 @@ std::optional<std::string_view> PathParameters::find(std::string_view name) cons
 
 std::stop_token Request::stop_token() const {
     return client_ != nullptr ? client_->token() : std::stop_token();
+}
+
+bool Request::wants_trailers() const noexcept {
+    return trailers::are_wanted(*head_);
 }
 
 }  // namespace coir::http

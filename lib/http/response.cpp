@@ -4,6 +4,7 @@
 #include "coir/base/error.hpp"
 #include "coir/http/headers.hpp"
 #include "syntax.hpp"
+#include "trailers.hpp"
 
 namespace coir::http {
 namespace {
@@ -36,6 +37,22 @@ Result<void> Response::content_type(std::string_view type) {
     content_type_ = owned_content_type_;
     touched_ = true;
     return {};
+}
+
+Result<void> Response::trailer(std::string_view name, std::string_view value) {
+    if (!syntax::is_token(name) || !syntax::is_field_value(value) || !trailers::may_have(name)) {
+        return Errc::invalid_field;
+    }
+    rare().trailers.append(name).append(": ").append(value).append("\r\n");
+    return {};
+}
+
+Result<void> Response::announce_trailer(std::string_view name) {
+    if (!syntax::is_token(name) || !trailers::may_have(name)) {
+        return Errc::invalid_field;
+    }
+    return sink_ != nullptr && sink_->may_have_trailers() ? header("Trailer", name)
+                                                          : Result<void>();
 }
 
 Response& Response::body(std::string_view text) {

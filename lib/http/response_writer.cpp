@@ -182,8 +182,9 @@ void append_chunk_size(Buffer& out, std::uint64_t size) {
     });
 }
 
-void append_last_chunk(Buffer& out) {
-    out.append("0\r\n\r\n");
+void append_last_chunk(Buffer& out, std::string_view fields) {
+    append(out, fields.size() + sizeof "0\r\n\r\n",
+           [fields](char* at) { return Pen(at).constant("0\r\n").text(fields).constant("\r\n"); });
 }
 
 }  // namespace coir::http::response_writer

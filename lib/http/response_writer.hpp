@@ -50,6 +50,7 @@ void append_continue(Buffer& out);
 constexpr std::size_t kChunkFraming = 2 * sizeof(std::size_t) + 4;
 /// "1f\r\n". The data and "\r\n" follow.
 void append_chunk_size(Buffer& out, std::uint64_t size);
-void append_last_chunk(Buffer& out);
+/// `fields` are the complete lines of the trailer section. All or nothing is appended.
+void append_last_chunk(Buffer& out, std::string_view fields = {});
 
 }  // namespace coir::http::response_writer

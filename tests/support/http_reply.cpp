@@ -71,18 +71,28 @@ void read_status_line(std::string_view line, HttpReply& reply) {
     reply.reason = line.substr(13);
 }
 
-void read_field(std::string_view line, HttpReply& reply) {
+void read_field(std::string_view line, std::vector<HttpReply::Field>& fields) {
     const std::size_t colon = line.find(':');
     if (colon == 0 || colon == std::string_view::npos || line.substr(0, colon).find(' ') < colon ||
         line.substr(colon, 2) != ": ") {
         throw MalformedReply("no header field: " + std::string(line));
     }
-    reply.fields.push_back(
-        {std::string(line.substr(0, colon)), std::string(line.substr(colon + 2))});
+    fields.push_back({std::string(line.substr(0, colon)), std::string(line.substr(colon + 2))});
+}
+
+/// Up to the empty line. False if that has not arrived.
+bool read_fields(Walk& walk, std::vector<HttpReply::Field>& fields) {
+    while (const auto line = walk.line()) {
+        if (line->empty()) {
+            return true;
+        }
+        read_field(*line, fields);
+    }
+    return false;
 }
 
 /// False if the body has not all arrived.
-bool read_chunks(Walk& walk, std::string& body) {
+bool read_chunks(Walk& walk, HttpReply& reply) {
     while (true) {
         const auto line = walk.line();
         if (!line) {
@@ -94,6 +104,9 @@ bool read_chunks(Walk& walk, std::string& body) {
         if (error != std::errc{} || stop != line->data() + line->size()) {
             throw MalformedReply("no chunk size: " + std::string(*line));
         }
+        if (size == 0) {
+            return read_fields(walk, reply.trailers);
+        }
         const auto chunk = walk.exactly(size);
         const auto end = chunk ? walk.exactly(kLineEnd.size()) : std::nullopt;
         if (!end) {
@@ -102,10 +115,7 @@ bool read_chunks(Walk& walk, std::string& body) {
         if (*end != kLineEnd) {
             throw MalformedReply("a chunk without its CRLF");
         }
-        if (size == 0) {
-            return true;
-        }
-        body += *chunk;
+        reply.body += *chunk;
     }
 }
 
@@ -123,7 +133,7 @@ bool read_body(Walk& walk, ReplyContext context, HttpReply& reply) {
         if (*coding != "chunked") {
             throw MalformedReply("Transfer-Encoding: " + *coding);
         }
-        return read_chunks(walk, reply.body);
+        return read_chunks(walk, reply);
     }
     if (length) {
         const auto size = parse_integer<std::size_t>(*length);
@@ -165,15 +175,8 @@ std::optional<HttpReply> take_reply(std::string& bytes, ReplyContext context) {
     }
     HttpReply reply;
     read_status_line(*status_line, reply);
-    while (true) {
-        const auto line = walk.line();
-        if (!line) {
-            return std::nullopt;
-        }
-        if (line->empty()) {
-            break;
-        }
-        read_field(*line, reply);
+    if (!read_fields(walk, reply.fields)) {
+        return std::nullopt;
     }
     if (!read_body(walk, context, reply)) {
         return std::nullopt;

@@ -20,6 +20,7 @@ struct HttpReply {
     std::string reason;
     std::vector<Field> fields;
     std::string body;
+    std::vector<Field> trailers;  // behind a chunked body
 
     /// The value of the only field of that name, in any case; none if it is not there.
     /// Errors: throws MalformedReply if it is there twice.

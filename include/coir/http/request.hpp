@@ -69,6 +69,8 @@ public:
     }
     /// Whether the client wants the connection to stay.
     [[nodiscard]] bool keep_alive() const noexcept { return head_->keep_alive; }
+    /// Whether the client takes fields behind a body (`TE: trailers`); see Response::trailer().
+    [[nodiscard]] bool wants_trailers() const noexcept;
     /// What the segment `{name}` of the route matched, not decoded; empty if the route has none.
     [[nodiscard]] std::string_view param(std::string_view name) const noexcept {
         return parameters_.find(name).value_or(std::string_view());

@@ -124,6 +124,18 @@ public:
         return BodyWriter(*sink_);
     }
 
+    /// Adds a field behind a streamed body, such as its checksum: at any time before the handler returns.
+    ///
+    /// It is sent if the body is chunked and the client has said `TE: trailers`, and else left out, so it
+    /// must be something that the client can do without; see Request::wants_trailers().
+    /// Errors: invalid_field, as header(), and for names that would be too late behind the body, such as
+    ///         Content-Type, Cache-Control, Set-Cookie or Content-Length (RFC 9110, 6.5.1).
+    [[nodiscard]] Result<void> trailer(std::string_view name, std::string_view value);
+    /// Says in the head that trailer() will be called with this name (`Trailer: name`), unless the client
+    /// will not get it. Before the first write(); not needed, but of use to proxies and clients.
+    /// Errors: as trailer().
+    [[nodiscard]] Result<void> announce_trailer(std::string_view name);
+
     /// Sends the replies to earlier requests of the same pipelined burst, which otherwise leave with
     /// this one. For a handler that is about to wait long; no system call if there are none.
     ///
@@ -144,6 +156,10 @@ public:
     /// The added fields as they will be sent, each with its CRLF.
     [[nodiscard]] std::string_view fields() const noexcept { return fields_; }
     [[nodiscard]] std::string_view body() const noexcept { return body_; }
+    /// What trailer() has added, each with its CRLF.
+    [[nodiscard]] std::string_view trailers() const noexcept {
+        return rare_ != nullptr ? std::string_view(rare_->trailers) : std::string_view();
+    }
     /// Null unless file() has been called.
     [[nodiscard]] const FilePart* file_part() const noexcept {
         return rare_ != nullptr && rare_->part.file != nullptr ? &rare_->part : nullptr;
@@ -179,6 +195,7 @@ private:
     // What most responses do without, so that they have one pointer to look at.
     struct Rare {
         FilePart part;
+        std::string trailers;
     };
 
     void give_memory_back() noexcept;
