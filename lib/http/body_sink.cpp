@@ -120,11 +120,13 @@ Result<void> BodySink::flush(Deadline deadline) {
     if (!started_) {
         start(response_.promised_length());
     }
-    if (!error_) {
-        wire_.give_way();
-        error_ = wire_.flush(deadline).error();
+    if (error_) {
+        return error_;
     }
-    return error_ ? Result<void>(error_) : Result<void>();
+    wire_.give_way();
+    const auto flushed = wire_.flush(deadline);
+    error_ = wire_.error();  // what the caller did not wait for stays in the wire
+    return flushed;
 }
 
 Result<void> BodySink::send_earlier(Deadline deadline) {

@@ -47,7 +47,8 @@ private:
                                     std::exception_ptr exception);
     [[nodiscard]] Next refuse(Exchange& exchange, std::error_code error, std::string_view path);
     [[nodiscard]] Next fail_without_memory(Exchange& exchange) noexcept;
-    [[nodiscard]] Next refuse_without_memory(Exchange* exchange) noexcept;
+    // Not in the frame of an idle connection.
+    [[nodiscard, gnu::noinline]] Next refuse_without_memory(Exchange* exchange) noexcept;
     [[nodiscard]] Next say_without_memory(Exchange& exchange) noexcept;
     [[nodiscard]] Next reply_and_linger(Exchange& exchange, Status status);
     void end(Next next) noexcept;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <stdexcept>
 #include <string>
 
@@ -190,6 +191,59 @@ TEST(BodyWriter, AFailureInTheMiddleLeavesEarlierRepliesAlone) {
     EXPECT_EQ(client.receive().body, large);
     const std::string rest = client.receive_rest();
     EXPECT_TRUE(rest.ends_with("\r\n\r\n3\r\nabc\r\n")) << rest;
+}
+
+// A handler's own deadline passed for a client that is too slow, and reset the connection.
+TEST(BodyWriter, AHandlerThatGivesUpEndsTheBodyInTheMiddle) {
+    std::atomic<bool> has_given_up = false;
+    ServerOptions options;
+    options.on_error = [](const ServerError& error) {
+        EXPECT_EQ(error.where, ServerError::Where::handler);
+        EXPECT_EQ(error.error, std::errc::timed_out);
+    };
+    const std::string large = pattern(50'000'000);
+    Router routes = test::sample_router();
+    routes.get("/large", [&](Request&, Response& response) {
+        const auto soon = Deadline::after(std::chrono::milliseconds(20));
+        EXPECT_EQ(response.write(large, soon).error(), std::errc::timed_out);
+        EXPECT_EQ(response.write("more", kNever).error(), std::errc::timed_out);
+        has_given_up = true;
+    });
+    Served served(std::move(routes), options);
+    TcpClient client(served.port());
+    client.send(get("/1") + get("/large") + get("/2"));
+    EXPECT_TRUE(coir::test::holds_before(coir::test::soon(), [&] { return has_given_up.load(); }));
+    EXPECT_EQ(client.receive().body, "/1");
+    const std::string rest = client.receive_rest();
+    EXPECT_LT(rest.size(), large.size());
+    EXPECT_EQ(rest.find("/2"), std::string::npos);
+    EXPECT_EQ(served.stats().handler_failures, 1U);
+    EXPECT_EQ(served.stats().timeouts, 0U);
+}
+
+TEST(BodyWriter, AFlushThatIsNotWaitedForLosesNothing) {
+    std::atomic<bool> has_given_up = false;
+    ServerOptions options;
+    options.max_output_bytes = 100'000'000;
+    const std::string piece = pattern(10'000);
+    constexpr int kPieces = 3000;
+    Router routes;
+    routes.get("/", [&](Request&, Response& response) {
+        for (int i = 0; i < kPieces; ++i) {
+            EXPECT_TRUE(response.write(piece, kNever).has_value());
+        }
+        const auto soon = Deadline::after(std::chrono::milliseconds(20));
+        EXPECT_EQ(response.body_writer().flush(soon).error(), std::errc::timed_out);
+        has_given_up = true;
+        EXPECT_TRUE(response.write("end", kNever).has_value());
+    });
+    Served served(std::move(routes), options);
+    TcpClient client(served.port());
+    client.send("GET / HTTP/1.0\r\n\r\n");
+    EXPECT_TRUE(coir::test::holds_before(coir::test::soon(), [&] { return has_given_up.load(); }));
+    const std::string reply = client.receive_rest();
+    EXPECT_GT(reply.size(), kPieces * piece.size());
+    EXPECT_TRUE(reply.ends_with(piece + "end"));
 }
 
 }  // namespace

@@ -49,7 +49,8 @@ public:
                                           std::uint64_t bytes, Deadline deadline);
 
     /// Sends the head, if nothing has been written yet, and all that has been collected.
-    /// Suspends, Errors: as write().
+    /// Suspends, Errors: as write(). But what a `deadline`, a task-wide one or a request to stop has left
+    ///                   unsent is kept, and the body can be written on.
     [[nodiscard]] Result<void> flush(Deadline deadline);
 
 private:
