@@ -41,6 +41,15 @@ std::string list_of(MethodSet methods) {
     return list;
 }
 
+// Room to read into; none without memory.
+std::span<std::byte> room_in(Buffer& in) noexcept {
+    try {
+        return in.prepare(kLeastRead);
+    } catch (...) {
+        return {};
+    }
+}
+
 }  // namespace
 
 Connection::Connection(net::TcpStream stream, ServerCore& server) noexcept
@@ -64,7 +73,7 @@ void Connection::run() noexcept {
             exchange->attach(stream_, server_.server_line);
             next = serve(*exchange);
         } catch (...) {
-            next = refuse_without_memory(exchange.get());
+            next = exchange ? fail_without_memory(*exchange) : refuse_without_memory();
         }
         if (exchange) {
             if (next != Next::idle && exchange->has_timed_out()) {
@@ -104,7 +113,11 @@ Connection::Next Connection::serve(Exchange& exchange) {
     std::optional<Deadline> deadline;
     for (;;) {
         exchange.wire.give_way();
-        const auto room = exchange.in.prepare(kLeastRead);
+        const auto room = room_in(exchange.in);
+        if (room.empty()) [[unlikely]] {
+            exchange.context.is_head = false;  // nobody knows
+            return refuse(exchange, std::make_error_code(std::errc::not_enough_memory), {});
+        }
         const auto read =
             deadline ? stream_.read_some(room, *deadline) : stream_.try_read_some(room);
         if (!read) {
@@ -149,11 +162,7 @@ Connection::Next Connection::serve_arrived(Exchange& exchange, bool& has_answere
             next = Next::wait;
         } else {
             ++answered;
-            try {
-                next = answer(exchange);
-            } catch (...) {
-                next = fail_without_memory(exchange);
-            }
+            next = answer(exchange);
             if (exchange.wire.is_over_limit() && next == Next::idle) {
                 next = flush(exchange, next);
             }
@@ -183,11 +192,29 @@ Connection::Next Connection::flush(Exchange& exchange, Next next) noexcept {
     exchange.context.keep_alive = head.keep_alive && --requests_left_ != 0;
     exchange.context.is_head = head.method == Method::head;
     exchange.source.begin(head);
+    if (!exchange.source.is_complete()) [[unlikely]] {
+        return answer_with_body(exchange);
+    }
+    return answer_as(exchange,
+                     server_.router.find(head.method, head.path, exchange.request.parameters()));
+}
+
+// Apart, so that what only a body needs to know is not kept at hand for those without one.
+Connection::Next Connection::answer_with_body(Exchange& exchange) {
+    const RequestHead& head = exchange.head;
     const Router::Match match =
         server_.router.find(head.method, head.path, exchange.request.parameters());
-    if (!exchange.source.is_complete() && !exchange.source.limit(body_limit(match))) [[unlikely]] {
+    const std::uint64_t ours = server_.options.max_body_bytes;
+    if (!exchange.source.limit(match.endpoint == nullptr
+                                   ? ours
+                                   : match.endpoint->options.max_body_bytes.value_or(ours))) {
         return refuse(exchange, make_error_code(Errc::body_too_large), head.path);
     }
+    return answer_as(exchange, match);
+}
+
+[[gnu::always_inline]] inline Connection::Next Connection::answer_as(Exchange& exchange,
+                                                                     Router::Match match) {
     exchange.sink.begin();
     if (match.endpoint != nullptr) [[likely]] {
         const Next next = run_handler(exchange, match.endpoint->handler);
@@ -200,11 +227,6 @@ Connection::Next Connection::flush(Exchange& exchange, Next next) noexcept {
     const bool keep = exchange.context.keep_alive && !exchange.response.closes_connection();
     exchange.response.reset();
     return finish_request(exchange, keep);
-}
-
-std::uint64_t Connection::body_limit(const Router::Match& match) const noexcept {
-    const std::uint64_t ours = server_.options.max_body_bytes;
-    return match.endpoint == nullptr ? ours : match.endpoint->options.max_body_bytes.value_or(ours);
 }
 
 // Whether the reply may say that the connection stays.
@@ -333,8 +355,9 @@ Connection::Next Connection::reply_and_linger(Exchange& exchange, Status status)
     return flush(exchange, Next::linger);
 }
 
-// There was no memory for the answer: it is left out, or ends where it is if a part has been sent. The
-// replies to earlier requests are sent as they are.
+// There was no memory for an answer: it is left out, or ends where it is if a part has been sent. The
+// replies to earlier requests are sent as they are. Out of the loop over requests, which is the faster
+// for knowing nothing of it.
 Connection::Next Connection::fail_without_memory(Exchange& exchange) noexcept {
     server_.report(
         {ServerError::Where::connection, {}, std::current_exception(), exchange.head.path});
@@ -344,13 +367,9 @@ Connection::Next Connection::fail_without_memory(Exchange& exchange) noexcept {
     return say_without_memory(exchange);
 }
 
-// There was no memory to read a request. `exchange` is null if that was missing.
-Connection::Next Connection::refuse_without_memory(Exchange* exchange) noexcept {
+// There was no memory to read a request with.
+Connection::Next Connection::refuse_without_memory() noexcept {
     server_.report({ServerError::Where::connection, {}, std::current_exception(), {}});
-    if (exchange != nullptr) {
-        exchange->context.is_head = false;  // nobody knows
-        return say_without_memory(*exchange);
-    }
     const std::array pieces = {std::as_bytes(std::span(kNoMemoryHead)),
                                std::as_bytes(std::span(kNoMemoryBody))};
     // So little always has room: nothing is on its way, for the client waits for an answer.

@@ -38,7 +38,8 @@ private:
     [[nodiscard]] Next serve(Exchange& exchange);
     [[nodiscard]] Next serve_arrived(Exchange& exchange, bool& has_answered);
     [[nodiscard]] Next answer(Exchange& exchange);
-    [[nodiscard]] std::uint64_t body_limit(const Router::Match& match) const noexcept;
+    [[nodiscard, gnu::noinline]] Next answer_with_body(Exchange& exchange);
+    [[nodiscard]] Next answer_as(Exchange& exchange, Router::Match match);
     void answer_without_handler(Exchange& exchange, MethodSet allowed);
     [[nodiscard]] Next run_handler(Exchange& exchange, const Handler& handler);
     [[nodiscard]] Next finish_stream(Exchange& exchange);
@@ -46,10 +47,10 @@ private:
     [[nodiscard]] Next fail_handler(Exchange& exchange, std::error_code error,
                                     std::exception_ptr exception);
     [[nodiscard]] Next refuse(Exchange& exchange, std::error_code error, std::string_view path);
-    [[nodiscard]] Next fail_without_memory(Exchange& exchange) noexcept;
     // Not in the frame of an idle connection.
-    [[nodiscard, gnu::noinline]] Next refuse_without_memory(Exchange* exchange) noexcept;
-    [[nodiscard]] Next say_without_memory(Exchange& exchange) noexcept;
+    [[nodiscard, gnu::noinline]] Next fail_without_memory(Exchange& exchange) noexcept;
+    [[nodiscard, gnu::noinline]] Next refuse_without_memory() noexcept;
+    [[nodiscard, gnu::noinline]] Next say_without_memory(Exchange& exchange) noexcept;
     [[nodiscard]] Next reply_and_linger(Exchange& exchange, Status status);
     void end(Next next) noexcept;
     [[nodiscard]] Next flush(Exchange& exchange, Next next) noexcept;

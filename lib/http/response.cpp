@@ -80,6 +80,14 @@ Response::Rare& Response::rare() {
     return *rare_;
 }
 
+void Response::forget_file() noexcept {
+    rare_->part = {};
+}
+
+void Response::forget_rare() noexcept {
+    rare_.reset();
+}
+
 void Response::give_memory_back() noexcept {
     // Not by assignment: that may copy nothing into what is there, and keep it.
     std::string().swap(fields_);

@@ -78,7 +78,7 @@ public:
         body_ = text;
         touched_ = true;
         if (rare_) [[unlikely]] {
-            rare_->part = {};
+            forget_file();
         }
         return *this;
     }
@@ -181,7 +181,7 @@ public:
         promised_length_.reset();
         fields_.clear();
         if (rare_) [[unlikely]] {
-            rare_.reset();
+            forget_rare();
         }
         if (owned_body_.capacity() + fields_.capacity() + owned_content_type_.capacity() >
             kKeptBytes) [[unlikely]] {
@@ -200,6 +200,9 @@ private:
 
     void give_memory_back() noexcept;
     [[nodiscard]] Rare& rare();
+    // Not inline: neither every handler nor every connection should hold them.
+    [[gnu::noinline]] void forget_file() noexcept;
+    [[gnu::noinline]] void forget_rare() noexcept;
 
     BodySink* sink_ = nullptr;
     Status status_ = Status::ok;
