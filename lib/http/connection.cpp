@@ -240,13 +240,19 @@ Connection::Next Connection::answer_with_body(Exchange& exchange) {
 void Connection::answer_without_handler(Exchange& exchange, MethodSet allowed) {
     Buffer& out = exchange.wire.out;
     Context& context = exchange.context;
+    const bool is_known = !allowed.empty();
     context.keep_alive = may_keep(exchange);
     exchange.date.refresh();
-    if (exchange.head.path == "*") {
+    const bool asks_whole_server = exchange.head.path == "*";
+    if (asks_whole_server) {
+        allowed = server_.router.all_methods();
+    }
+    allowed.insert(Method::options);  // answered here, where no handler does
+    if (asks_whole_server || (is_known && exchange.head.method == Method::options)) {
         exchange.response.status(Status::no_content);
-        (void)exchange.response.header("Allow", list_of(server_.router.all_methods()));
+        (void)exchange.response.header("Allow", list_of(allowed));
         (void)response_writer::append_response(out, exchange.response, context);
-    } else if (allowed.empty()) {
+    } else if (!is_known) {
         response_writer::append_plain(out, Status::not_found, context, {});
     } else {
         response_writer::append_plain(out, Status::method_not_allowed, context,

@@ -122,7 +122,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
             }
             PathParameters parameters;
             const Router::Match match = router.find(method, path, parameters);
-            require((match.handler == nullptr) == (best == nullptr), "it finds what fits");
+            require((match.endpoint == nullptr) == (best == nullptr), "it finds what fits");
             if (best == nullptr) {
                 for (std::size_t i = 0; i != kMethodCount; ++i) {
                     const auto other = static_cast<Method>(i);
@@ -131,7 +131,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
                 }
                 continue;
             }
-            require(match.handler->target<Marker>()->id == best->id, "the best one is found");
+            require(match.endpoint->handler.target<Marker>()->id == best->id,
+                    "the best one is found");
             std::size_t parameter = 0;
             for (std::size_t i = 0; i != segments.size(); ++i) {
                 if (is_parameter(best->segments[i])) {

@@ -199,10 +199,27 @@ TEST(Connection, AnswersUnknownPathsAndMethodsAndGoesOn) {
     EXPECT_EQ(client.receive().status, 404);
     const HttpReply refused = client.receive();
     EXPECT_EQ(refused.status, 405);
-    EXPECT_EQ(refused.field("Allow"), "GET, HEAD");
+    EXPECT_EQ(refused.field("Allow"), "GET, HEAD, OPTIONS");
     const HttpReply options = client.receive();
     EXPECT_EQ(options.status, 204);
-    EXPECT_EQ(options.field("Allow"), "GET, HEAD, POST");
+    EXPECT_EQ(options.field("Allow"), "GET, HEAD, POST, OPTIONS");
+    EXPECT_EQ(client.receive().body, "/1");
+}
+
+TEST(Connection, OptionsOfAPathSaysWhatItTakesUnlessAHandlerDoes) {
+    Router routes = sample_router();
+    routes.options("/mine", [](Request&, Response& response) { response.body("mine"); });
+    Served served(std::move(routes));
+    TcpClient client(served.port());
+    const auto options = [](const std::string& path) {
+        return "OPTIONS " + path + " HTTP/1.1\r\nHost: a\r\n\r\n";
+    };
+    client.send(options("/1") + options("/none") + options("/mine") + get("/1"));
+    const HttpReply reply = client.receive();
+    EXPECT_EQ(reply.status, 204);
+    EXPECT_EQ(reply.field("Allow"), "GET, HEAD, OPTIONS");
+    EXPECT_EQ(client.receive().status, 404);
+    EXPECT_EQ(client.receive().body, "mine");
     EXPECT_EQ(client.receive().body, "/1");
 }
 

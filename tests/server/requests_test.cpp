@@ -91,11 +91,11 @@ TEST(ArenaServer, AnswersAWrongMethodWith405AndTheRightOnes) {
     client.send(post_of("20", "/pipeline"));
     const HttpReply to_post = client.receive();
     EXPECT_EQ(to_post.status, 405);
-    EXPECT_EQ(to_post.field("Allow"), "GET, HEAD");
+    EXPECT_EQ(to_post.field("Allow"), "GET, HEAD, OPTIONS");
     client.send(request_for("/baseline11?a=1", "DELETE"));
     const HttpReply to_delete = client.receive();
     EXPECT_EQ(to_delete.status, 405);
-    EXPECT_EQ(to_delete.field("Allow"), "GET, HEAD, POST");
+    EXPECT_EQ(to_delete.field("Allow"), "GET, HEAD, POST, OPTIONS");
     expect_alive(client);
 }
 

@@ -85,7 +85,8 @@ public:
     ///
     /// Threads: its callbacks run on any worker, and must not suspend: to set a flag, to unpark, or to
     ///          ask a fiber or a scope to stop.
-    /// Errors:  throws std::bad_alloc, std::system_error. Cost: an allocation, the first time; nothing where nobody asks.
+    /// Errors:  throws std::bad_alloc, std::system_error.
+    /// Cost:    an allocation, the first time; nothing where nobody asks.
     [[nodiscard]] std::stop_token stop_token() const;
 
     /// Filled by Router::find().
