@@ -26,6 +26,10 @@ bool BodyReader::at_end() const noexcept {
     return source_ == nullptr || source_->is_complete();
 }
 
+Headers BodyReader::trailers() const noexcept {
+    return source_ == nullptr ? Headers() : source_->trailers();
+}
+
 std::error_code BodyReader::error() const noexcept {
     return source_ == nullptr ? std::error_code() : source_->error();
 }

@@ -76,6 +76,10 @@ public:
 
     [[nodiscard]] std::optional<std::uint64_t> content_length() const noexcept;
     [[nodiscard]] bool is_complete() const noexcept { return complete_; }
+    /// What came behind it, once it is complete. The views live until finish().
+    [[nodiscard]] Headers trailers() const noexcept {
+        return chunked_ && complete_ ? parser_.trailers() : Headers();
+    }
     /// Whether the handler has had something of it.
     [[nodiscard]] bool is_being_read() const noexcept {
         return !complete_ && !error_ && used_ + received_ != parser_.head_bytes();

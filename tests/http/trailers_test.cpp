@@ -2,10 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "coir/base/error.hpp"
+#include "coir/http/body_reader.hpp"
 #include "sample_routes.hpp"
 #include "support/tcp_client.hpp"
 
@@ -88,6 +92,52 @@ TEST(Trailers, AreLeftOutWhereTheBodyIsNotChunked) {
         EXPECT_EQ(client.receive().body, "body") << path;
         EXPECT_EQ(client.unread(), "") << path;
     }
+}
+
+/// "name=value " for each.
+std::string listed(const Headers& fields) {
+    std::string text;
+    for (const Header field : fields) {
+        text.append(field.name).append("=").append(field.value).append(" ");
+    }
+    return text;
+}
+
+TEST(Trailers, OfARequestAreThereOnceTheBodyHasBeenRead) {
+    Router routes;
+    routes.post("/whole", [](Request& request, Response& response) {
+        EXPECT_TRUE(request.body().trailers().empty());
+        const std::string body(request.body().read_all(kNever).value());
+        response.body(body + "|" + listed(request.body().trailers()));
+    });
+    routes.post("/pieces", [](Request& request, Response& response) {
+        std::array<std::byte, 3> piece;
+        while (!request.body().at_end()) {
+            EXPECT_TRUE(request.body().trailers().empty());
+            ASSERT_TRUE(request.body().read_some(piece, kNever).has_value());
+        }
+        EXPECT_EQ(request.body().trailers().find("x-SUM"), "17");
+        EXPECT_EQ(request.body().trailers().find("X"), std::nullopt);
+        response.body(listed(request.body().trailers()));
+    });
+    routes.post("/unread", [](Request& request, Response& response) {
+        response.body("none" + listed(request.body().trailers()));
+    });
+    Served served(std::move(routes));
+    TcpClient client(served.port());
+    const auto ask = [&client](const char* path, std::string_view trailers) {
+        const std::string request =
+            test::chunked(path, "4\r\nbody\r\n0\r\n" + std::string(trailers) + "\r\n");
+        client.send_cut(request, std::array{request.size() - 4});
+        return client.receive().body;
+    };
+    EXPECT_EQ(ask("/whole", "X-Sum: 17\r\nX-Other:  a b \r\n"), "body|X-Sum=17 X-Other=a b ");
+    EXPECT_EQ(ask("/pieces", "X-Sum: 17\r\n"), "X-Sum=17 ");
+    EXPECT_EQ(ask("/unread", "X-Sum: 17\r\n"), "none");
+    // Those of the last request are gone.
+    EXPECT_EQ(ask("/whole", ""), "body|");
+    client.send(test::post("/whole", "plain"));
+    EXPECT_EQ(client.receive().body, "plain|");
 }
 
 TEST(Trailers, RefuseWhatIsTooLateBehindTheBody) {

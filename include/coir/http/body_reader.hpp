@@ -9,6 +9,7 @@
 
 #include "coir/base/deadline.hpp"
 #include "coir/base/result.hpp"
+#include "coir/http/headers.hpp"
 
 namespace coir::http {
 
@@ -55,6 +56,13 @@ public:
     [[nodiscard]] std::optional<std::uint64_t> content_length() const noexcept;
     /// Whether all of it has been read.
     [[nodiscard]] bool at_end() const noexcept;
+    /// The fields that came behind the body, such as its checksum; none before at_end(), none without
+    /// chunks. They live until the handler returns.
+    ///
+    /// Anybody may have dropped or added them on the way, and nothing in the head depends on them: look
+    /// for the names that you know, and do not treat them as headers. Names that would change how the
+    /// request is framed, routed or read are left out (RFC 9110, 6.5.1).
+    [[nodiscard]] Headers trailers() const noexcept;
     /// The error that ended the body, if one did.
     [[nodiscard]] std::error_code error() const noexcept;
 
