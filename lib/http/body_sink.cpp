@@ -134,7 +134,7 @@ Result<void> BodySink::send_earlier(Deadline deadline) {
 }
 
 bool BodySink::may_have_trailers() const noexcept {
-    return trailers::are_wanted(head_);
+    return trailers::are_wanted(exchange_.head);
 }
 
 Result<void> BodySink::finish() {

@@ -23,11 +23,9 @@ class BodySink final {
 public:
     /// `context` is how the response will be framed, with the line of `date`; once the head is on its
     /// way, its keep_alive is what the head has said. `exchange` is the one that the sink is part of.
-    BodySink(Wire& wire, const RequestHead& head, const Response& response,
-             BodySource& request_body, response_writer::Context& context, DateCache& date,
-             const Exchange& exchange) noexcept
+    BodySink(Wire& wire, const Response& response, BodySource& request_body,
+             response_writer::Context& context, DateCache& date, const Exchange& exchange) noexcept
         : wire_(wire),
-          head_(head),
           response_(response),
           request_body_(request_body),
           context_(context),
@@ -64,7 +62,6 @@ private:
     [[nodiscard]] bool may_follow(std::uint64_t bytes) const noexcept;
 
     Wire& wire_;
-    const RequestHead& head_;
     const Response& response_;
     BodySource& request_body_;
     response_writer::Context& context_;

@@ -20,7 +20,7 @@ Exchange::Exchange(const ServerOptions& options, const ConnectionRegistry& regis
       body(source),
       request(head, body, &client),
       response(sink),
-      sink(wire, head, response, source, context, date, *this) {
+      sink(wire, response, source, context, date, *this) {
     context.date_line = date.line();
     wire.out = Buffer(kBufferBytes);
 }

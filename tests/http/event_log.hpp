@@ -28,7 +28,9 @@ inline std::string name_of(std::error_code error) {
         case Errc::unsupported_coding: return "unsupported_coding";
         case Errc::header_too_large: return "header_too_large";
         case Errc::target_too_long: return "target_too_long";
+        case Errc::body_too_large: return "body_too_large";
         case Errc::expectation_failed: return "expectation_failed";
+        case Errc::misdirected_request: return "misdirected_request";
         default: return "another error";
     }
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "coir/base/error.hpp"
+#include "event_log.hpp"
 #include "wire_cases.hpp"
 
 namespace coir::http {
@@ -23,166 +24,36 @@ constexpr RequestParser::Limits kLimits{
     .trusts_https_targets = false,
 };
 
-std::string name_of(Errc error) {
-    switch (error) {
-        case Errc::malformed_request: return "malformed_request";
-        case Errc::malformed_chunk: return "malformed_chunk";
-        case Errc::unsupported_version: return "unsupported_version";
-        case Errc::unsupported_method: return "unsupported_method";
-        case Errc::unsupported_coding: return "unsupported_coding";
-        case Errc::header_too_large: return "header_too_large";
-        case Errc::target_too_long: return "target_too_long";
-        case Errc::body_too_large: return "body_too_large";
-        case Errc::expectation_failed: return "expectation_failed";
-        case Errc::misdirected_request: return "misdirected_request";
-        default: return "another error";
-    }
+test::EventLog log_for(const test::WireCase& wire_case) {
+    return test::EventLog({.wants_headers = wire_case.wants_headers, .limits = kLimits});
 }
-std::string name_of(std::error_code error) {
-    return error.category() == coir_category() ? name_of(static_cast<Errc>(error.value()))
-                                               : error.message();
-}
-
-/// Reads requests the way a connection does, from pieces that arrive one after the other. Each
-/// piece goes to a block of memory of its exact size, so that a sanitizer sees a read past what has
-/// come.
-class Reader final {
-public:
-    explicit Reader(bool wants_headers) : wants_headers_(wants_headers) {}
-
-    void feed(std::string_view piece) {
-        const std::size_t size = size_ + piece.size();
-        auto larger = std::make_unique<char[]>(size);
-        std::memcpy(larger.get(), bytes_.get(), size_);
-        std::memcpy(larger.get() + size_, piece.data(), piece.size());
-        bytes_ = std::move(larger);
-        size_ = size;
-        while (!failed_ && advance()) {
-        }
-    }
-    void finish() {
-        if (!failed_ && (in_body_ || size_ != 0)) {
-            events_.push_back("incomplete");
-        }
-    }
-    [[nodiscard]] const std::vector<std::string>& events() const { return events_; }
-
-private:
-    bool advance() { return in_body_ ? advance_body() : advance_head(); }
-    bool advance_head() {
-        const auto progress = parser_.parse_head({bytes_.get(), size_}, head_);
-        if (!progress) {
-            return fail(progress.error());
-        }
-        if (*progress == RequestParser::Progress::need_more) {
-            return false;
-        }
-        std::string event = "request " + std::string(as_text(head_.method)) + " " +
-                            std::string(head_.target) +
-                            (head_.version == Version::http_1_1 ? " 1.1" : " 1.0") +
-                            (head_.keep_alive ? " keep" : " close");
-        if (head_.path != head_.target) {
-            event += " path=" + std::string(head_.path);
-        }
-        if (!head_.query.empty()) {
-            event += " query=" + std::string(head_.query);
-        }
-        if (head_.authority != "a") {
-            event += " authority=" + std::string(head_.authority);
-        }
-        if (head_.expects_continue) {
-            event += " continue";
-        }
-        events_.push_back(event);
-        if (wants_headers_) {
-            for (const Header header : head_.headers) {
-                events_.push_back("header " + std::string(header.name) + ": " +
-                                  std::string(header.value));
-            }
-        }
-        consume(parser_.head_bytes());
-        in_body_ = head_.chunked || head_.content_length.value_or(0) != 0;
-        body_.clear();
-        if (!in_body_) {
-            parser_.reset();
-        }
-        return size_ != 0;
-    }
-    bool advance_body() {
-        bool complete = false;
-        if (head_.chunked) {
-            std::string decoded(size_, '\0');
-            const auto result = parser_.decode_chunks(std::as_bytes(std::span(bytes_.get(), size_)),
-                                                      reinterpret_cast<std::byte*>(decoded.data()));
-            if (!result) {
-                return fail(result.error());
-            }
-            body_.append(decoded, 0, result->written);
-            consume(result->consumed);
-            complete = result->complete;
-        } else {
-            const std::size_t rest = *head_.content_length - body_.size();
-            const std::size_t taken = std::min(rest, size_);
-            body_.append(bytes_.get(), taken);
-            consume(taken);
-            complete = taken == rest;
-        }
-        if (complete) {
-            events_.push_back("body " + body_);
-            in_body_ = false;
-            parser_.reset();
-        }
-        return size_ != 0;
-    }
-    bool fail(std::error_code error) {
-        events_.push_back("error " + name_of(error));
-        failed_ = true;
-        return false;
-    }
-    void consume(std::size_t count) {
-        auto rest = std::make_unique<char[]>(size_ - count);
-        std::memcpy(rest.get(), bytes_.get() + count, size_ - count);
-        bytes_ = std::move(rest);
-        size_ -= count;
-    }
-
-    RequestParser parser_{kLimits};
-    RequestHead head_;
-    std::unique_ptr<char[]> bytes_ = std::make_unique<char[]>(0);
-    std::size_t size_ = 0;
-    std::string body_;
-    bool in_body_ = false;
-    bool failed_ = false;
-    bool wants_headers_;
-    std::vector<std::string> events_;
-};
 
 class WireCase : public testing::TestWithParam<test::WireCase> {};
 
 TEST_P(WireCase, WholeGivesTheExpectedEvents) {
-    Reader reader(GetParam().wants_headers);
-    reader.feed(GetParam().input);
-    reader.finish();
-    EXPECT_EQ(reader.events(), GetParam().events);
+    test::EventLog log = log_for(GetParam());
+    log.feed(GetParam().input);
+    log.finish();
+    EXPECT_EQ(log.events(), GetParam().events);
 }
 
 TEST_P(WireCase, ByteByByteGivesTheSameEvents) {
-    Reader reader(GetParam().wants_headers);
+    test::EventLog log = log_for(GetParam());
     for (const char& byte : GetParam().input) {
-        reader.feed({&byte, 1});
+        log.feed({&byte, 1});
     }
-    reader.finish();
-    EXPECT_EQ(reader.events(), GetParam().events);
+    log.finish();
+    EXPECT_EQ(log.events(), GetParam().events);
 }
 
 TEST_P(WireCase, SplitAnywhereGivesTheSameEvents) {
     const std::string_view input = GetParam().input;
     for (std::size_t split = 1; split < input.size(); ++split) {
-        Reader reader(GetParam().wants_headers);
-        reader.feed(input.substr(0, split));
-        reader.feed(input.substr(split));
-        reader.finish();
-        ASSERT_EQ(reader.events(), GetParam().events) << "split at byte " << split;
+        test::EventLog log = log_for(GetParam());
+        log.feed(input.substr(0, split));
+        log.feed(input.substr(split));
+        log.finish();
+        ASSERT_EQ(log.events(), GetParam().events) << "split at byte " << split;
     }
 }
 
