@@ -184,12 +184,12 @@ void Poller::deliver(std::span<const epoll_event> events, ReadyList& ready) noex
                 ready.add(*waiter);
             }
         }
-        const bool has_ended = (event.events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
-        std::stop_source listener =
-            has_ended ? state->listener() : std::stop_source(std::nostopstate);
-        state->let_go();
-        if (has_ended) {
-            listener.request_stop();
+        if ((event.events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
+            std::stop_source listener = state->listener();
+            state->let_go();
+            listener.request_stop();  // the last: a callback may destroy the descriptor's owner
+        } else {
+            state->let_go();
         }
     }
 }
