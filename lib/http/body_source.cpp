@@ -63,13 +63,13 @@ std::error_code BodySource::fail(std::error_code error) noexcept {
 
 // Takes `raw`, the front of what has arrived; returns how many bytes of the body it held.
 Result<std::size_t> BodySource::decode(std::span<std::byte> raw, std::byte* into) noexcept {
-    const auto decoded = parser_.decode_chunks(raw, into);
+    const auto decoded = parser_.decode_chunks(raw, into, limit_);
     if (!decoded) {
         return fail(decoded.error());
     }
     take(decoded->consumed);
     decoded_ += decoded->written;
-    if (decoded_ > limit_) {
+    if (decoded_ > limit_) {  // a limit that came in the middle of a chunk
         return fail(make_error_code(Errc::body_too_large));
     }
     complete_ = decoded->complete;
@@ -195,12 +195,12 @@ Result<std::string_view> BodySource::read_all(std::size_t max_bytes, Deadline de
 
 Result<std::string_view> BodySource::collect(std::size_t max_bytes, Deadline deadline) {
     collected_.clear();
+    if (max_bytes < limit_ - std::min(limit_, decoded_)) {
+        limit_ = decoded_ + max_bytes;  // it ends here, in one way or the other
+    }
     if (const std::span<std::byte> raw = arrived(); chunked_ && !raw.empty()) {
         COIR_TRY(const std::size_t size, decode(raw, raw.data()));
         const std::string_view text(reinterpret_cast<const char*>(raw.data()), size);
-        if (size > max_bytes) {
-            return fail(make_error_code(Errc::body_too_large));
-        }
         if (complete_) {
             return text;
         }
@@ -218,9 +218,6 @@ Result<std::string_view> BodySource::collect(std::size_t max_bytes, Deadline dea
             return fail(size.error());  // a timeout of the caller too: what has come is lost
         }
         collected_.commit(*size);
-        if (collected_.size() > max_bytes) {
-            return fail(make_error_code(Errc::body_too_large));
-        }
     }
     return collected_.as_text();
 }

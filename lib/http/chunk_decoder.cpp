@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <limits>
 
 #include "syntax.hpp"
 
@@ -70,6 +71,8 @@ constexpr unsigned hex_digit(char c) noexcept {
 
 void ChunkDecoder::begin() noexcept {
     state_ = State::first_digit;
+    max_bytes_ = std::numeric_limits<std::uint64_t>::max();
+    bytes_ = 0;
     extension_bytes_ = 0;
     trailer_bytes_ = 0;
     trailer_fields_ = 0;
@@ -125,7 +128,7 @@ Errc ChunkDecoder::take(char c) noexcept {
         case State::digits: return hex_digit(c) < 16 ? take_digit(c) : end_extension_part(c);
         case State::size_line_feed:
             if (c == '\n') {
-                return go_to(left_ == 0 ? State::trailer_begin : State::data);
+                return begin_chunk();
             }
             break;
         case State::data_return:
@@ -150,6 +153,14 @@ Errc ChunkDecoder::take_digit(char c) noexcept {
     ++digits_;
     left_ = left_ << 4 | hex_digit(c);
     return go_to(State::digits);
+}
+
+Errc ChunkDecoder::begin_chunk() noexcept {
+    if (left_ > max_bytes_ || bytes_ > max_bytes_ - left_) {
+        return Errc::body_too_large;
+    }
+    bytes_ += left_;
+    return go_to(left_ == 0 ? State::trailer_begin : State::data);
 }
 
 // Behind the size, a name or a value. The blanks are bad whitespace, which a recipient has to take.

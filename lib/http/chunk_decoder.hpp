@@ -38,15 +38,18 @@ public:
 
     explicit ChunkDecoder(const Limits& limits) noexcept : limits_(limits) {}
 
-    /// Begins the next body.
+    /// Begins the next body, which may be of any size.
     void begin() noexcept;
+    /// The body may have so many bytes in all, those that have been decoded included. A chunk that goes
+    /// beyond is refused for its size line: so it does not matter how much of it has come.
+    void limit(std::uint64_t max_bytes) noexcept { max_bytes_ = max_bytes; }
 
     /// Decodes what has arrived and writes it to `into`, which has room for `bytes.size()` and may
     /// begin before `bytes` in the same memory; null leaves it out.
     ///
-    /// Errors:   malformed_chunk, body_too_large (extensions over their limit), header_too_large
-    ///           (trailers over theirs), not_enough_memory. After an error only begin() may be
-    ///           called.
+    /// Errors:   malformed_chunk, body_too_large (the body or its extensions over their limit),
+    ///           header_too_large (trailers over theirs), not_enough_memory. After an error only
+    ///           begin() may be called.
     /// Requires: begin() was called, and the last call was not complete.
     /// Cost:     allocates for trailers only.
     [[nodiscard]] Result<Decoded> decode(std::span<const std::byte> bytes,
@@ -90,6 +93,7 @@ private:
     [[nodiscard]] Errc take_digit(char c) noexcept;
     [[nodiscard]] Errc take_extension(char c) noexcept;
     [[nodiscard]] Errc end_extension_part(char c) noexcept;
+    [[nodiscard]] Errc begin_chunk() noexcept;
     [[nodiscard]] Errc take_trailer(char c);
     [[nodiscard]] Errc begin_value() noexcept;
     [[nodiscard]] Errc go_to(State state) noexcept {
@@ -103,6 +107,8 @@ private:
     std::uint8_t digits_ = 0;          // of the size that is being read
     bool drops_field_ = false;         // the one that is being read
     std::uint64_t left_ = 0;           // of the chunk
+    std::uint64_t max_bytes_ = 0;      // of this body
+    std::uint64_t bytes_ = 0;          // in the chunks that have begun
     std::size_t extension_bytes_ = 0;  // of this body
     std::size_t trailer_bytes_ = 0;
     std::size_t trailer_fields_ = 0;  // with those that are dropped

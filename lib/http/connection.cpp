@@ -162,7 +162,12 @@ Connection::Next Connection::serve_arrived(Exchange& exchange, bool& has_answere
             next = Next::wait;
         } else {
             ++answered;
-            next = answer(exchange);
+            try {
+                next = answer(exchange);
+            } catch (...) {
+                server_.here().requests.add(answered);
+                throw;
+            }
             if (exchange.wire.is_over_limit() && next == Next::idle) {
                 next = flush(exchange, next);
             }

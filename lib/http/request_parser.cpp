@@ -435,11 +435,13 @@ Result<RequestParser::Progress> RequestParser::parse_head(std::string_view bytes
 }
 
 Result<RequestParser::Decoded> RequestParser::decode_chunks(std::span<const std::byte> bytes,
-                                                            std::byte* into) noexcept {
+                                                            std::byte* into,
+                                                            std::uint64_t max_bytes) noexcept {
     if (!in_body_) {
         in_body_ = true;
         chunks_.begin();
     }
+    chunks_.limit(max_bytes);
     return chunks_.decode(bytes, into);
 }
 

@@ -29,6 +29,23 @@ std::vector<std::string> lines(Headers headers) {
     return found;
 }
 
+TEST(ChunkDecoder, RefusesTheChunkThatGoesBeyondTheBodysLimit) {
+    ChunkDecoder decoder(kLimits);
+    decoder.begin();
+    decoder.limit(5);
+    EXPECT_TRUE(decode(decoder, "2\r\nab\r\n3\r\ncde\r\n").has_value());
+    EXPECT_TRUE(decode(decoder, "1\r").has_value());
+    EXPECT_EQ(decode(decoder, "\n").error(), make_error_code(Errc::body_too_large));
+    decoder.begin();
+    decoder.limit(0);
+    EXPECT_TRUE(decode(decoder, "0\r\n\r\n").value().complete);
+    // A sum over 64 bits.
+    decoder.begin();
+    EXPECT_TRUE(decode(decoder, "1\r\na\r\n").has_value());
+    EXPECT_EQ(decode(decoder, "ffffffffffffffff\r\n").error(),
+              make_error_code(Errc::body_too_large));
+}
+
 TEST(ChunkDecoder, DecodesInPlaceAndStopsBehindTheBody) {
     std::string bytes = "3\r\nabc\r\n2;x\r\nde\r\n0\r\n\r\nGET /";
     ChunkDecoder decoder(kLimits);

@@ -174,6 +174,23 @@ TEST(Connection, EveryLimitHasItsStatus) {
     EXPECT_EQ(status(chunked("/whole", "0\r\n" + fields + "X: y\r\n\r\n")), 431);
 }
 
+// The bytes behind said 400 when they came at once, and 413 when they came later.
+TEST(Connection, AChunkOverTheLimitIsRefusedWhateverComesBehindIt) {
+    ServerOptions options;
+    options.max_body_bytes = 50;
+    Served served(sample_router(), options);
+    for (const std::string_view path : {"/whole", "/pieces"}) {
+        for (const std::string_view body :
+             {"1\r\na\r\n32\r\n", "ffffffffffffffff\r\n", "33\r\n0123456789\r\nnonsense",
+              "20\r\n0123456789abcdef0123456789abcdef\r\n13\r\n0123456789abcdef012_nonsense"}) {
+            TcpClient client(served.port());
+            client.send(chunked(path, body));
+            EXPECT_EQ(client.receive().status, 413) << path << ' ' << body;
+            client.expect_end();
+        }
+    }
+}
+
 TEST(Connection, AClientThatNeverPausesLeavesTheOthersTheirTurn) {
     Served served(sample_router(), {}, 1);
     TcpClient flooder(served.port());

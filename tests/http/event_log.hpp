@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -121,7 +123,8 @@ private:
             std::string decoded(size_, '\0');
             const auto result =
                 parser_->decode_chunks(std::as_bytes(std::span(bytes_.get(), size_)),
-                                       reinterpret_cast<std::byte*>(decoded.data()));
+                                       reinterpret_cast<std::byte*>(decoded.data()),
+                                       std::numeric_limits<std::uint64_t>::max());
             if (!result) {
                 return fail(result.error());
             }

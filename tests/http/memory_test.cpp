@@ -115,6 +115,7 @@ TEST(Connection, AnAnswerWithoutMemoryIsA500BehindTheEarlierReplies) {
     expect_500(client.receive());
     client.expect_end();
     EXPECT_EQ(reports, 1);
+    EXPECT_EQ(served.stats().requests, 2U);
     TcpClient next(served.port());
     next.send(get("/1"));
     EXPECT_EQ(next.receive().body, "/1");

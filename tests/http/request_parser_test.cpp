@@ -226,7 +226,8 @@ TEST(RequestParser, OffersTrailersUntilTheNextMessage) {
     const std::string_view body = "0\r\nX: y\r\n\r\n";
     ASSERT_TRUE(parser.parse_head(head, request).has_value());
     EXPECT_TRUE(parser.trailers().empty());
-    ASSERT_TRUE(parser.decode_chunks(std::as_bytes(std::span(body)), nullptr).value().complete);
+    ASSERT_TRUE(
+        parser.decode_chunks(std::as_bytes(std::span(body)), nullptr, 100).value().complete);
     EXPECT_EQ(parser.trailers().find("x"), "y");
     EXPECT_EQ(request.headers.count("x"), 0U);
     parser.reset();

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cctype>
+#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
@@ -103,6 +104,7 @@ protected:
         options.max_header_fields = 16;
         options.max_target_bytes = 1024;
         options.max_chunk_extension_bytes = 200;
+        options.max_body_bytes = std::numeric_limits<std::size_t>::max();
         return options;
     }
     /// `receive(is_head)` gives the next reply.
