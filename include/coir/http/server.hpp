@@ -152,7 +152,9 @@ public:
 
     /// Accepts and serves until stop(), then until the last connection has ended.
     ///
-    /// Suspends: all the time. If its fiber is asked to stop, it does as after a stop() without patience. Throws std::bad_alloc or std::system_error if it cannot start.
+    /// Suspends: all the time. If its fiber is asked to stop, it does as after a stop() without
+    ///           patience.
+    /// Errors:   throws std::bad_alloc or std::system_error if it cannot start.
     /// Requires: called on a fiber, once.
     void serve();
 
