@@ -46,7 +46,7 @@ struct Refused {
     void run() noexcept {
         const ConnectionRegistry::Entry entry(core->connections, stream,
                                               ServerCore::worker_index());
-        linger(stream, Deadline::roughly_after(core->options.linger_timeout));
+        linger(stream, core->options);
     }
 };
 

@@ -3,20 +3,20 @@
 #include <optional>
 #include <utility>
 
-#include "coir/base/deadline.hpp"
 #include "coir/net/tcp_stream.hpp"
 
 namespace coir::http {
 
 struct ServerCore;
+struct ServerOptions;
 
 /// The problem: closing a socket with unread bytes resets the connection, and so do bytes that come
 /// later. A reset can overtake the reply, or make the client drop it. So a connection whose last word
 /// has been said finishes sending, and drops what still comes until the client has finished too.
 
-/// Suspends: until the client has finished, or until `deadline`; lets others run meanwhile, however much
-/// comes.
-void linger(net::TcpStream& stream, Deadline deadline) noexcept;
+/// Suspends: until the client has finished, or has been given the time that `options` grant; lets others
+/// run meanwhile, however much comes.
+void linger(net::TcpStream& stream, const ServerOptions& options) noexcept;
 
 /// What can be done of it without waiting. True if the client has finished: nothing is left to be done.
 bool finish_at_once(net::TcpStream& stream) noexcept;

@@ -75,6 +75,7 @@ private:
 TEST(Connection, LingeringEndsByTimeAndLeavesOthersTheirTurn) {
     ServerOptions options;
     options.linger_timeout = milliseconds(1000);
+    options.body_timeout = milliseconds(1000);
     Served served(sample_router(), options, 1);
     TcpClient other(served.port());
     TcpClient client(served.port());
@@ -88,6 +89,24 @@ TEST(Connection, LingeringEndsByTimeAndLeavesOthersTheirTurn) {
     }
     EXPECT_TRUE(holds_before(soon(), [&] { return served.stats().lingering == 0; }));
     EXPECT_TRUE(holds_before(soon(), [&] { return served.stats().open == 1; }));
+}
+
+// Its connection was reset after linger_timeout, and the reply was lost on its way.
+TEST(Connection, WhoStillSendsABodyIsNotResetAfterItsRefusal) {
+    ServerOptions options;
+    options.linger_timeout = milliseconds(1000);
+    Served served(sample_router(), options);
+    TcpClient client(served.port());
+    client.send("POST /whole HTTP/1.1\r\nHost: a\r\nContent-Length: 999999999\r\n\r\n");
+    {
+        const Flooder flooder(client);
+        EXPECT_TRUE(holds_before(soon(), [&] { return served.stats().lingering == 1; }));
+        std::this_thread::sleep_for(2 * options.linger_timeout);
+        EXPECT_EQ(served.stats().lingering, 1U);
+    }
+    EXPECT_EQ(client.receive().status, 413);
+    client.expect_end();
+    EXPECT_TRUE(holds_before(soon(), [&] { return served.stats().open == 0; }));
 }
 
 TEST(Connection, OnlySoManyLingerAtOnce) {

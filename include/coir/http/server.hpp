@@ -93,8 +93,9 @@ struct ServerOptions {
     /// ten times as much.
     std::size_t slowest_bytes_per_second = 1024;
     /// After the end of a connection that the client would have kept, with a reply or for idleness: how
-    /// long to read on and drop what comes, at most until the client closes. Closing a socket with
-    /// unread bytes resets the connection, which destroys the reply on its way.
+    /// long to wait for the client to close, and to drop what comes until then. Closing a socket with
+    /// unread bytes resets the connection, which destroys the reply on its way. A client that still sends
+    /// a body earns time as for `body_timeout`, which is the most that it gets in all.
     std::chrono::milliseconds linger_timeout{2'000};
 
     /// Connections that the kernel holds for each worker until they are accepted.
