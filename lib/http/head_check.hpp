@@ -88,8 +88,9 @@ struct KnownFields {
     unsigned repeated = 0;  // Kinds
     bool close = false;
     bool keep_alive = false;
+    bool expects_continue = false;
+    bool expects_more = false;  // than that
     std::string_view host;
-    std::string_view expect;
     std::string_view content_length;
     std::string_view transfer_encoding;
 
@@ -107,7 +108,12 @@ private:
         } else if (name_size == 17 && is_name(name, "transfer-encoding")) {
             note(kTransferEncoding, transfer_encoding, value);
         } else if (name_size == 6 && is_name(name, "expect")) {
-            note(kExpect, expect, value);
+            seen |= kExpect;
+            for_each_element(value, [this](std::string_view expectation) {
+                const bool is_continue = equals_ignoring_case(expectation, "100-continue");
+                expects_continue = expects_continue || is_continue;
+                expects_more = expects_more || !is_continue;
+            });
         }
     }
     void note(Kind kind, std::string_view& slot, std::string_view value) noexcept {

@@ -383,7 +383,7 @@ std::error_code RequestParser::refuse_whole(Errc failure) noexcept {
             return error;
         }
         head.keep_alive = !known.close && (is_1_1 || known.keep_alive);
-        head.expects_continue = known.has(KnownFields::kExpect) && is_1_1;
+        head.expects_continue = known.expects_continue && is_1_1;
     }
     if (!is_valid_host(known)) {
         return Errc::malformed_request;
@@ -392,8 +392,7 @@ std::error_code RequestParser::refuse_whole(Errc failure) noexcept {
         error != Errc{}) {
         return error;
     }
-    if (head.expects_continue && (known.has_two(KnownFields::kExpect) ||
-                                  !equals_ignoring_case(known.expect, "100-continue"))) {
+    if (known.expects_more && is_1_1) {
         return Errc::expectation_failed;
     }
     head.headers = Headers(message_, fields_.get(), field_count_);
