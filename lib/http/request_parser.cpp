@@ -222,9 +222,6 @@ Errc RequestParser::judge_line(std::string_view bytes) noexcept {
         return Errc::target_too_long;
     }
     rest.remove_prefix(target_size);
-    if (target_size != 0 && rest.starts_with('\r')) {
-        return Errc::unsupported_version;  // HTTP/0.9 names none
-    }
     constexpr std::string_view kForm = " HTTP/d.d\r\n";
     for (std::size_t i = 0; i < kForm.size(); ++i) {
         if (i == rest.size()) {
@@ -316,7 +313,7 @@ std::error_code RequestParser::refuse_whole(Errc failure) noexcept {
 }
 
 // The request line, byte for byte: llhttp lets repeated blanks, bare line feeds, other protocols
-// and HTTP/0.9 pass, each in some version.
+// and lines without a version pass, each in some version of its own.
 [[gnu::always_inline]] inline Errc RequestParser::check_request_line(
     RequestHead& head) const noexcept {
     const llhttp_t* const llhttp = as_llhttp(llhttp_);

@@ -132,7 +132,7 @@ TEST_F(Refusal, ABodyOverItsLimitGets413) {
 TEST_F(Refusal, AnUnknownMethodGets501AndAnUnknownVersion505) {
     expect_refusal("BREW /pipeline HTTP/1.1\r\nHost: a\r\n\r\n", 501);
     expect_refusal("GET /pipeline HTTP/2.0\r\nHost: a\r\n\r\n", 505);
-    expect_refusal("GET /pipeline\r\n\r\n", 505);  // HTTP/0.9
+    expect_refusal("GET /pipeline\r\n\r\n", 400);  // HTTP/0.9 was no version of this syntax
 }
 
 TEST_F(Refusal, GarbageEndsOnlyItsOwnConnection) {
