@@ -11,6 +11,7 @@ namespace {
 
 bool is_engines_own(std::string_view name) noexcept {
     return equals_ignoring_case(name, "Date") || equals_ignoring_case(name, "Connection") ||
+           equals_ignoring_case(name, "Keep-Alive") ||
            equals_ignoring_case(name, "Content-Length") ||
            equals_ignoring_case(name, "Transfer-Encoding") || equals_ignoring_case(name, "Server");
 }

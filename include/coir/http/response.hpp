@@ -52,8 +52,8 @@ public:
     /// Adds a field.
     /// Errors: invalid_field, and nothing is added: the name is no token, the value has a control
     ///         character (such as CR, LF or NUL), or the field is the engine's: Date, Connection,
-    ///         Content-Length, Transfer-Encoding, Server (see ServerOptions::server_name). A second
-    ///         Content-Type replaces the first.
+    ///         Keep-Alive, Content-Length, Transfer-Encoding, Server (see
+    ///         ServerOptions::server_name). A second Content-Type replaces the first.
     [[nodiscard]] Result<void> header(std::string_view name, std::string_view value);
     /// `response.content_type(media::json)`.
     Response& content_type(MediaType type) noexcept {
