@@ -163,12 +163,15 @@ bool append_response(Buffer& out, const Response& response, const Context& conte
 }
 
 void append_plain(Buffer& out, Status status, const Context& context, std::string_view fields) {
-    const std::string_view reason = reason_phrase(status);
-    append(out, kFixedPart + reason.size() + fields.size() + context.fields.size(), [&](char* at) {
+    // What is not supported, and what is (RFC 9110, 15.6.6).
+    constexpr std::string_view kVersions = "This server speaks HTTP/1.0 and HTTP/1.1 only";
+    const std::string_view text =
+        status == Status::http_version_not_supported ? kVersions : reason_phrase(status);
+    append(out, kFixedPart + text.size() + fields.size() + context.fields.size(), [&](char* at) {
         Pen pen = put_common(at, status, media::text_plain.as_text(), context, !context.keep_alive);
         pen.text(fields);
-        put_framing(pen, Framing::length, reason.size() + 1);
-        return context.is_head ? pen : pen.text(reason).constant("\n");
+        put_framing(pen, Framing::length, text.size() + 1);
+        return context.is_head ? pen : pen.text(text).constant("\n");
     });
 }
 

@@ -184,6 +184,15 @@ TEST(ResponseWriter, WritesPlainRepliesOfItsOwn) {
                                  "Content-Length: 19\r\n\r\nMethod Not Allowed\n");
 }
 
+TEST(ResponseWriter, SaysWhichVersionsItSpeaks) {
+    Buffer out;
+    response_writer::append_plain(out, Status::http_version_not_supported, context(), {});
+    EXPECT_TRUE(out.as_text().starts_with("HTTP/1.1 505 HTTP Version Not Supported\r\n"));
+    EXPECT_TRUE(out.as_text().ends_with(
+        "Content-Length: 46\r\n\r\nThis server speaks HTTP/1.0 and HTTP/1.1 only\n"))
+        << out.as_text();
+}
+
 TEST(DateCache, FormatsAsRfc9110Says) {
     DateCache cache;
     EXPECT_EQ(cache.line_at(784111777), kDate);
