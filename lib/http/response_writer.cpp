@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <cstring>
+#include <optional>
 
 #include "bytes.hpp"
 #include "coir/base/assert.hpp"
@@ -149,11 +150,16 @@ bool append_response(Buffer& out, const Response& response, const Context& conte
     const std::string_view body = response.body();
     if (context.is_head || body.size() > kLargeBody || forbids_content(response.status()))
         [[unlikely]] {
-        const std::uint64_t length =
-            context.is_head && body.empty() ? response.promised_length().value_or(0) : body.size();
-        append_head(out, response, context,
-                    forbids_body(response.status()) ? Framing::none : Framing::length,
-                    forbids_content(response.status()) ? 0 : length);
+        std::optional<std::uint64_t> length = body.size();
+        if (forbids_content(response.status())) {
+            length = 0;
+        } else if (context.is_head && body.empty()) {
+            // Not even 0: GET may have a body (RFC 9110, 8.6).
+            length = response.promised_length();
+        }
+        const bool says_length = length && !forbids_body(response.status());
+        append_head(out, response, context, says_length ? Framing::length : Framing::none,
+                    length.value_or(0));
         return !forbids_content(response.status()) && !context.is_head && !body.empty();
     }
     append(out, head_bound(response, context) + body.size(), [&](char* at) {

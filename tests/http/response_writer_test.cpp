@@ -88,6 +88,13 @@ TEST(ResponseWriter, AnswersHeadWithAPromisedLength) {
     EXPECT_TRUE(written(response, ours).ends_with("Content-Length: 1000000007\r\n\r\n"));
 }
 
+// GET may have a body where HEAD has none to show, and a wrong length is worse than none.
+TEST(ResponseWriter, AnswersHeadWithoutALengthThatNobodyHasSaid) {
+    Context ours = context();
+    ours.is_head = true;
+    EXPECT_EQ(written(Response(), ours), "HTTP/1.1 200 OK\r\n" + std::string(kDate) + "\r\n");
+}
+
 TEST(ResponseWriter, SomeStatusesHaveNeitherBodyNorLength) {
     for (const Status status : {Status::no_content, Status::not_modified}) {
         Response response;

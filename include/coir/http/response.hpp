@@ -105,7 +105,8 @@ public:
     Response& file(File file, std::uint64_t offset, std::uint64_t bytes);
     Response& file(std::shared_ptr<const File> file, std::uint64_t offset, std::uint64_t bytes);
 
-    /// Promises that write() will be given exactly so many bytes. Before the first write().
+    /// Promises that write() will be given exactly so many bytes. Before the first write(). A route of
+    /// HEAD's own says by it what GET would send; with neither this nor a body, HEAD gets no length.
     Response& content_length(std::uint64_t bytes) noexcept {
         promised_length_ = bytes;
         touched_ = true;
