@@ -24,6 +24,7 @@ const char* describe(Errc code) noexcept {
         case Errc::response_already_started: return "the response has already been started";
         case Errc::body_length_mismatch: return "the body has not the promised length";
         case Errc::invalid_field: return "invalid header field";
+        case Errc::upgrade_not_offered: return "the client has not offered that protocol";
         case Errc::channel_closed: return "the channel is closed";
         case Errc::not_a_fiber: return "not called from a fiber";
         case Errc::runtime_stopped: return "the runtime has stopped";

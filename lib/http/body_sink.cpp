@@ -5,6 +5,7 @@
 #include "coir/base/error.hpp"
 #include "exchange.hpp"
 #include "trailers.hpp"
+#include "upgrade.hpp"
 
 namespace coir::http {
 
@@ -135,6 +136,20 @@ Result<void> BodySink::send_earlier(Deadline deadline) {
 
 bool BodySink::may_have_trailers() const noexcept {
     return trailers::are_wanted(exchange_.head);
+}
+
+Result<void> BodySink::may_upgrade(std::string_view protocol) const noexcept {
+    if (started_) {
+        return Errc::response_already_started;
+    }
+    if (!upgrade::is_offered(exchange_.head, protocol)) {
+        return Errc::upgrade_not_offered;
+    }
+    if (!request_body_.could_be_drained()) {
+        return request_body_.error() ? request_body_.error()
+                                     : make_error_code(Errc::body_too_large);
+    }
+    return {};
 }
 
 Result<void> BodySink::finish() {

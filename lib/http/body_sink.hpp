@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <system_error>
 
 #include "coir/base/deadline.hpp"
@@ -48,6 +49,8 @@ public:
 
     /// Whether the client takes fields behind the body, if it is chunked.
     [[nodiscard]] bool may_have_trailers() const noexcept;
+    /// No error if the client has offered that protocol and its request can be read to the end.
+    [[nodiscard]] Result<void> may_upgrade(std::string_view protocol) const noexcept;
     /// Whether the head has been made. Another response can only be made if the wire can take it
     /// back.
     [[nodiscard]] bool has_started() const noexcept { return started_; }

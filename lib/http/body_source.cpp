@@ -18,6 +18,7 @@ constexpr std::size_t kReadBytes = 16 * 1024;
 void BodySource::begin_body(const RequestHead& head) noexcept {
     had_body_ = true;
     expects_continue_ = head.expects_continue;
+    said_continue_ = false;
     announced_ = remaining_;
     decoded_ = 0;
     received_ = 0;
@@ -83,6 +84,7 @@ Result<void> BodySource::before_wait(Deadline deadline) noexcept {
         expects_continue_ = false;
         try {
             response_writer::append_continue(wire_.out);
+            said_continue_ = true;
         } catch (...) {
             return fail(std::make_error_code(std::errc::not_enough_memory));
         }

@@ -67,8 +67,12 @@ public:
     /// Whether the rest of the body may be read and dropped to save the connection: it is not too
     /// long, and the client is sending it.
     [[nodiscard]] bool can_be_drained() const noexcept {
-        return complete_ || (!error_ && !expects_continue_ &&
-                             (chunked_ || remaining_ <= wire_.options().max_drained_bytes));
+        return complete_ || (!expects_continue_ && could_be_drained());
+    }
+    /// The same, once the client is told to go on.
+    [[nodiscard]] bool could_be_drained() const noexcept {
+        return complete_ ||
+               (!error_ && (chunked_ || remaining_ <= wire_.options().max_drained_bytes));
     }
     /// Reads and drops it. False if that failed, or may not be.
     /// Suspends: until the body ends, or the server's body_timeout.
@@ -85,6 +89,8 @@ public:
         return !complete_ && !error_ && used_ + received_ != parser_.head_bytes();
     }
     [[nodiscard]] std::error_code error() const noexcept { return error_; }
+    /// Whether the client has been told to go on.
+    [[nodiscard]] bool has_said_continue() const noexcept { return had_body_ && said_continue_; }
     /// The final response has begun: too late for 100 Continue.
     void forget_continue() noexcept { expects_continue_ = false; }
 
@@ -126,6 +132,7 @@ private:
     bool chunked_ = false;
     bool complete_ = true;
     bool expects_continue_ = false;  // and has not been told
+    bool said_continue_ = false;     // while had_body_
     std::uint64_t remaining_ = 0;    // of a body with a length
     std::uint64_t announced_ = 0;    // its length, while had_body_
     std::uint64_t decoded_ = 0;      // of a chunked body

@@ -9,6 +9,7 @@
 
 #include "coir/base/error.hpp"
 #include "coir/base/syscall.hpp"
+#include "coir/http/upgraded_stream.hpp"
 #include "error_status.hpp"
 #include "farewell.hpp"
 
@@ -75,7 +76,9 @@ void Connection::run() noexcept {
         } catch (...) {
             next = exchange ? fail_without_memory(*exchange) : refuse_without_memory();
         }
-        if (exchange) {
+        if (next == Next::upgrade) [[unlikely]] {
+            next = run_hook(std::move(exchange));
+        } else if (exchange) {
             if (next != Next::idle && exchange->has_timed_out()) {
                 server_.here().timeouts.add();
             }
@@ -278,8 +281,13 @@ void Connection::answer_without_handler(Exchange& exchange, MethodSet allowed) {
     }
     exchange.client.end();
     exchange.date.refresh();
-    if (exchange.sink.has_started() || response.file_part() != nullptr) [[unlikely]] {
-        return finish_stream(exchange);
+    if (exchange.sink.has_started() || response.is_rare()) [[unlikely]] {
+        if (response.is_upgrade()) {
+            return switch_protocols(exchange);
+        }
+        if (exchange.sink.has_started() || response.file_part() != nullptr) {
+            return finish_stream(exchange);
+        }
     }
     if (source.error() && !response.is_touched()) [[unlikely]] {
         return refuse(exchange, source.error(), exchange.head.path);
@@ -311,6 +319,47 @@ Connection::Next Connection::finish_stream(Exchange& exchange) {
                                      : fail_handler(exchange, finished.error(), nullptr);
     }
     return Next::idle;
+}
+
+// The handler has accepted an offer to leave HTTP. The whole request must have been read before, and who
+// asked for 100 Continue gets it in any case (RFC 9110, 7.8).
+Connection::Next Connection::switch_protocols(Exchange& exchange) {
+    BodySource& source = exchange.source;
+    if (exchange.sink.has_started()) {
+        return fail_handler(exchange, make_error_code(Errc::response_already_started), nullptr);
+    }
+    if (exchange.head.expects_continue && !source.has_said_continue()) {
+        source.forget_continue();
+        response_writer::append_continue(exchange.wire.out);
+    }
+    if (!source.drain()) {
+        return refuse(exchange,
+                      source.error() ? source.error() : make_error_code(Errc::body_too_large),
+                      exchange.head.path);
+    }
+    exchange.date.refresh();
+    exchange.context.keep_alive = true;
+    exchange.response.switch_protocols();
+    response_writer::append_head(exchange.wire.out, exchange.response, exchange.context,
+                                 response_writer::Framing::none, 0);
+    source.finish();
+    return Next::upgrade;
+}
+
+// The connection has left HTTP. While the hook runs it holds no more than what came behind the request.
+Connection::Next Connection::run_hook(std::unique_ptr<Exchange> exchange) noexcept {
+    UpgradeHook hook = exchange->response.take_upgrade();
+    UpgradedStream upgraded(stream_, exchange->in.empty() ? Buffer() : std::move(exchange->in),
+                            server_.stopping.get_token());
+    server_.here().exchanges.give_back(std::move(exchange), false);
+    try {
+        hook(upgraded);
+        return Next::linger;
+    } catch (...) {
+        server_.here().handler_failures.add();
+        server_.report({ServerError::Where::handler, {}, std::current_exception(), {}});
+        return Next::abort;
+    }
 }
 
 // The response is made. What is left of the request must go before the next one is parsed.

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <string_view>
 #include <system_error>
 
@@ -32,6 +33,7 @@ private:
         close,    // after what has been said
         linger,   // as close, but the client may still be sending: let it hear the reply
         abort,    // the client must not take what it has got for a whole
+        upgrade,  // the connection is the hook's once all has been said
     };
 
     [[nodiscard]] bool wait_for_request(std::chrono::milliseconds timeout) noexcept;
@@ -43,6 +45,8 @@ private:
     void answer_without_handler(Exchange& exchange, MethodSet allowed);
     [[nodiscard]] Next run_handler(Exchange& exchange, const Handler& handler);
     [[nodiscard]] Next finish_stream(Exchange& exchange);
+    [[nodiscard, gnu::noinline]] Next switch_protocols(Exchange& exchange);
+    [[nodiscard, gnu::noinline]] Next run_hook(std::unique_ptr<Exchange> exchange) noexcept;
     [[nodiscard]] Next finish_request(Exchange& exchange, bool keep) noexcept;
     [[nodiscard]] Next fail_handler(Exchange& exchange, std::error_code error,
                                     std::exception_ptr exception);

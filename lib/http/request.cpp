@@ -2,6 +2,7 @@
 
 #include "client_watch.hpp"
 #include "trailers.hpp"
+#include "upgrade.hpp"
 
 namespace coir::http {
 
@@ -20,6 +21,10 @@ std::stop_token Request::stop_token() const {
 
 bool Request::wants_trailers() const noexcept {
     return trailers::are_wanted(*head_);
+}
+
+bool Request::offers_upgrade(std::string_view protocol) const noexcept {
+    return upgrade::is_offered(*head_, protocol);
 }
 
 }  // namespace coir::http

@@ -25,6 +25,12 @@ Result<void> Response::header(std::string_view name, std::string_view value) {
     if (equals_ignoring_case(name, "Content-Type")) {
         return content_type(value);
     }
+    if (equals_ignoring_case(name, "Upgrade")) {
+        if (is_upgrade()) {
+            return Errc::invalid_field;
+        }
+        names_upgrade_ = true;
+    }
     fields_.append(name).append(": ").append(value).append("\r\n");
     touched_ = true;
     return {};
@@ -72,6 +78,29 @@ Response& Response::file(std::shared_ptr<const File> file, std::uint64_t offset,
     body_ = {};
     touched_ = true;
     return *this;
+}
+
+Result<void> Response::upgrade(std::string_view protocol, UpgradeHook hook) {
+    COIR_ASSERT(sink_ != nullptr && hook);
+    if (names_upgrade_) {
+        return Errc::invalid_field;
+    }
+    if (const auto may = sink_->may_upgrade(protocol); !may) {
+        return may;
+    }
+    Rare& rare = this->rare();
+    const auto added = header("Upgrade", protocol);
+    if (added) {
+        rare.upgrade = std::move(hook);
+    }
+    return added;
+}
+
+void Response::switch_protocols() noexcept {
+    COIR_ASSERT(is_upgrade());
+    status_ = Status::switching_protocols;
+    content_type_ = {};
+    close_ = false;
 }
 
 Response::Rare& Response::rare() {

@@ -16,7 +16,7 @@ constexpr std::size_t kLongestReason = 64;
 constexpr std::size_t kFixedPart = 320;
 static_assert(kFixedPart >= std::string_view("HTTP/1.1 200 \r\n").size() + kLongestReason +
                                 DateCache::kLineSize +
-                                std::string_view("Connection: keep-alive\r\n").size() +
+                                std::string_view("Connection: keep-alive, upgrade\r\n").size() +
                                 std::string_view("Content-Type: \r\n").size() +
                                 std::string_view("Transfer-Encoding: chunked\r\n\r\n").size() +
                                 std::string_view("18446744073709551615").size());
@@ -66,8 +66,17 @@ private:
         .at();
 }
 
+// Of a response that names an Upgrade: the option that belongs to it (RFC 9110, 7.8), beside the others.
+[[gnu::noinline]] char* put_upgrade_option(char* at, bool close, Version version) noexcept {
+    const std::string_view others = close                          ? "close, "
+                                    : version == Version::http_1_0 ? "keep-alive, "
+                                                                   : "";
+    return Pen(at).constant("Connection: ").text(others).constant("upgrade\r\n").at();
+}
+
 [[gnu::always_inline]] inline Pen put_common(char* at, Status status, std::string_view type,
-                                             const Context& context, bool close) noexcept {
+                                             const Context& context, bool close,
+                                             bool names_upgrade) noexcept {
     COIR_ASSERT(context.date_line.size() == DateCache::kLineSize);
     Pen pen(at);
     if (status == Status::ok) [[likely]] {
@@ -76,7 +85,9 @@ private:
         pen = Pen(put_other_status(at, status));
     }
     pen.fixed<DateCache::kLineSize>(context.date_line.data());
-    if (close) [[unlikely]] {
+    if (names_upgrade) [[unlikely]] {
+        pen = Pen(put_upgrade_option(pen.at(), close, context.version));
+    } else if (close) [[unlikely]] {
         pen.constant("Connection: close\r\n");
     } else if (context.version == Version::http_1_0) [[unlikely]] {
         pen.constant("Connection: keep-alive\r\n");
@@ -106,7 +117,8 @@ private:
                                            std::uint64_t length) noexcept {
     Pen pen = put_common(
         at, response.status(), response.content_type(), context,
-        !context.keep_alive || response.closes_connection() || framing == Framing::until_close);
+        !context.keep_alive || response.closes_connection() || framing == Framing::until_close,
+        response.names_upgrade());
     if (!response.fields().empty()) {
         pen.text(response.fields());
     }
@@ -174,7 +186,8 @@ void append_plain(Buffer& out, Status status, const Context& context, std::strin
     const std::string_view text =
         status == Status::http_version_not_supported ? kVersions : reason_phrase(status);
     append(out, kFixedPart + text.size() + fields.size() + context.fields.size(), [&](char* at) {
-        Pen pen = put_common(at, status, media::text_plain.as_text(), context, !context.keep_alive);
+        Pen pen = put_common(at, status, media::text_plain.as_text(), context, !context.keep_alive,
+                             false);
         pen.text(fields);
         put_framing(pen, Framing::length, text.size() + 1);
         return context.is_head ? pen : pen.text(text).constant("\n");

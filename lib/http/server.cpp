@@ -130,7 +130,9 @@ void Server::Core::join_connections() {
 }
 
 void Server::Core::stop(Deadline deadline) noexcept {
-    const std::lock_guard lock(shared_->mutex);
+    // *this may die as soon as the lock is given up.
+    std::stop_source stopping = shared_->stopping;
+    std::unique_lock lock(shared_->mutex);
     stop_deadline_ = std::min(stop_deadline_, deadline);
     // First: clients that hear of the end connect anew, and must not meet a listener that is about to be
     // closed, which would reset them.
@@ -139,6 +141,8 @@ void Server::Core::stop(Deadline deadline) noexcept {
     }
     shared_->connections.close_idle();
     shared_->changed.notify_all();
+    lock.unlock();  // what hooks do then may need it
+    stopping.request_stop();
 }
 
 ServerStats Server::Core::stats() const noexcept {

@@ -6,6 +6,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <utility>
 
@@ -77,6 +78,8 @@ struct ServerCore {
     // Of these, and of those that were refused, the ones that only wait for their client to finish.
     std::atomic<std::size_t> lingering{0};
     AddressCounts addresses;  // of open connections, if their number is limited
+
+    std::stop_source stopping;  // for connections that have left HTTP; see Server::Core::stop()
 
     // Once stopping: told when one of the two becomes 0, and when the deadline changes.
     Mutex mutex;

@@ -142,6 +142,18 @@ HttpReply TcpClient::receive(ReplyContext context) {
     }
 }
 
+std::string TcpClient::receive_exactly(std::size_t size) {
+    const Deadline deadline = soon();
+    while (received_.size() < size) {
+        if (!receive_some(deadline)) {
+            throw ClientError("the connection ended; of the last bytes came: '" + received_ + "'");
+        }
+    }
+    std::string bytes = received_.substr(0, size);
+    received_.erase(0, size);
+    return bytes;
+}
+
 std::string TcpClient::receive_rest() {
     const Deadline deadline = soon();
     while (receive_some(deadline)) {

@@ -41,6 +41,8 @@ public:
     [[nodiscard]] HttpReply receive();
     /// The next response, to a HEAD.
     [[nodiscard]] HttpReply receive_to_head();
+    /// The next `size` bytes, of what is no HTTP.
+    [[nodiscard]] std::string receive_exactly(std::size_t size);
     /// All bytes until the server finishes.
     [[nodiscard]] std::string receive_rest();
     /// Waits until the server finishes or resets.

@@ -23,6 +23,7 @@ enum class Errc {
     response_already_started,  ///< The head of the response has been sent.
     body_length_mismatch,      ///< A handler wrote more or fewer bytes than it promised.
     invalid_field,             ///< A header name or value that would break the message.
+    upgrade_not_offered,       ///< The client has not offered to change to that protocol.
     channel_closed,            ///< The channel is closed, and empty for a receiver.
     not_a_fiber,               ///< The call needs a fiber of a running runtime.
     runtime_stopped,           ///< The runtime is stopping or has stopped.

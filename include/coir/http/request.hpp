@@ -71,6 +71,11 @@ public:
     [[nodiscard]] bool keep_alive() const noexcept { return head_->keep_alive; }
     /// Whether the client takes fields behind a body (`TE: trailers`); see Response::trailer().
     [[nodiscard]] bool wants_trailers() const noexcept;
+    /// Whether the client offers to leave HTTP for this protocol, such as "websocket" or "IRC/6.9", on
+    /// this connection; see Response::upgrade(). Names have no case; a version must be the same, or not be
+    /// named by either. Never on HTTP/1.0, nor without `Connection: upgrade` (RFC 9110, 7.8), nor beside
+    /// `Connection: close`.
+    [[nodiscard]] bool offers_upgrade(std::string_view protocol) const noexcept;
     /// What the segment `{name}` of the route matched, not decoded; empty if the route has none.
     [[nodiscard]] std::string_view param(std::string_view name) const noexcept {
         return parameters_.find(name).value_or(std::string_view());

@@ -13,6 +13,7 @@
 #include "coir/base/assert.hpp"
 #include "coir/base/deadline.hpp"
 #include "coir/base/result.hpp"
+#include "coir/base/unique_function.hpp"
 #include "coir/http/body_writer.hpp"
 #include "coir/http/media_type.hpp"
 #include "coir/http/status.hpp"
@@ -21,6 +22,10 @@
 namespace coir::http {
 
 class BodySink;
+class UpgradedStream;
+
+/// What a connection does once it has left HTTP; see Response::upgrade().
+using UpgradeHook = UniqueFunction<void(UpgradedStream&)>;
 
 /// A piece of a file, to be sent as a body.
 struct FilePart {
@@ -53,7 +58,8 @@ public:
     /// Errors: invalid_field, and nothing is added: the name is no token, the value has a control
     ///         character (such as CR, LF or NUL), or the field is the engine's: Date, Connection,
     ///         Keep-Alive, Content-Length, Transfer-Encoding, Server (see
-    ///         ServerOptions::server_name). A second Content-Type replaces the first.
+    ///         ServerOptions::server_name). A second Content-Type replaces the first. With Upgrade, as a
+    ///         426 must have it, goes the `Connection: upgrade` that belongs to it.
     [[nodiscard]] Result<void> header(std::string_view name, std::string_view value);
     /// `response.content_type(media::json)`.
     Response& content_type(MediaType type) noexcept {
@@ -145,6 +151,33 @@ public:
     /// Requires: this response was made with a sink.
     [[nodiscard]] Result<void> send_earlier_replies(Deadline deadline);
 
+    /// Leaves HTTP: the response is `101 Switching Protocols` with the fields of this one, and when it has
+    /// been sent `hook` has the connection for itself. What else the response says is left out.
+    ///
+    ///     if (!response.upgrade("websocket", [room](UpgradedStream& client) { talk(client, room); })) {
+    ///         response.status(Status::upgrade_required);
+    ///         (void)response.header("Upgrade", "websocket");
+    ///         return;
+    ///     }
+    ///     (void)response.header("Sec-WebSocket-Accept", accept_for(key));
+    ///
+    /// Once the handler has returned the engine reads what is left of the request's body, up to
+    /// max_drained_bytes, sends the replies to earlier requests and the 101, and gives the exchange with its
+    /// buffers back. Then the hook runs, on the connection's fiber. Request, response and all views from
+    /// them are gone by then: it has what it has captured by value, and its argument. The connection goes on
+    /// counting as open, none of the server's timeouts concern it any more, and nothing on it is taken for
+    /// HTTP again. When the hook returns, the connection ends with the server's lingering; when it throws,
+    /// with a reset, and it counts as a failure of a handler.
+    ///
+    /// If the handler throws, or the body is longer than that, does not come or is no body, the hook is dropped
+    /// and the client gets the error instead.
+    /// Errors: nothing has changed then. upgrade_not_offered: see Request::offers_upgrade().
+    ///         body_too_large: the unread body is over max_drained_bytes; read it before. An error of the
+    ///         body. response_already_started: write() has been called. invalid_field: there is an Upgrade
+    ///         already. Throws std::bad_alloc.
+    /// Requires: this response was made with a sink, `hook` holds a callable, and no write() follows.
+    [[nodiscard]] Result<void> upgrade(std::string_view protocol, UpgradeHook hook);
+
     /// The connection closes after this response, and says so in it.
     Response& close_connection() noexcept {
         close_ = true;
@@ -169,6 +202,15 @@ public:
         return promised_length_;
     }
     [[nodiscard]] bool closes_connection() const noexcept { return close_; }
+    /// Whether there is an Upgrade among the fields.
+    [[nodiscard]] bool names_upgrade() const noexcept { return names_upgrade_; }
+    [[nodiscard]] bool is_upgrade() const noexcept { return rare_ != nullptr && rare_->upgrade; }
+    /// Whether there is more to it than fields and a body(): a file, trailers or an upgrade.
+    [[nodiscard]] bool is_rare() const noexcept { return rare_ != nullptr; }
+    /// Makes it the 101 that upgrade() has promised. Requires: is_upgrade().
+    void switch_protocols() noexcept;
+    /// Requires: is_upgrade().
+    [[nodiscard]] UpgradeHook take_upgrade() noexcept { return std::move(rare_->upgrade); }
     /// Whether the handler has said anything.
     [[nodiscard]] bool is_touched() const noexcept { return touched_; }
 
@@ -176,6 +218,7 @@ public:
     void reset() noexcept {
         status_ = Status::ok;
         close_ = false;
+        names_upgrade_ = false;
         touched_ = false;
         content_type_ = {};
         body_ = {};
@@ -197,6 +240,7 @@ private:
     struct Rare {
         FilePart part;
         std::string trailers;
+        UpgradeHook upgrade;
     };
 
     void give_memory_back() noexcept;
@@ -208,6 +252,7 @@ private:
     BodySink* sink_ = nullptr;
     Status status_ = Status::ok;
     bool close_ = false;
+    bool names_upgrade_ = false;
     bool touched_ = false;
     std::string_view content_type_;  // static, or in owned_content_type_
     std::string_view body_;          // static, or in owned_body_
