@@ -30,6 +30,11 @@ Result<void> UpgradedStream::read_exact(std::span<std::byte> into, Deadline dead
     return into.empty() ? Result<void>() : stream_.read_exact(into, deadline);
 }
 
+Result<std::size_t> UpgradedStream::try_read_some(std::span<std::byte> into) noexcept {
+    COIR_ASSERT(!into.empty());
+    return arrived_.empty() ? stream_.try_read_some(into) : take_arrived(into);
+}
+
 Result<void> UpgradedStream::wait_readable(Deadline deadline) noexcept {
     return arrived_.empty() ? stream_.wait_readable(deadline) : Result<void>();
 }

@@ -38,6 +38,8 @@ public:
                                                 Deadline deadline) noexcept;
     /// Reads exactly `into.size()` bytes. Suspends, Errors: as read_some(), and unexpected_eof.
     [[nodiscard]] Result<void> read_exact(std::span<std::byte> into, Deadline deadline) noexcept;
+    /// Reads what has arrived. Errors: as read_some(), and would-block. Requires: `into` is not empty.
+    [[nodiscard]] Result<std::size_t> try_read_some(std::span<std::byte> into) noexcept;
     /// Waits until read_some() has something to say, without holding a buffer for it.
     /// Suspends, Errors: as StreamSocket::wait_readable(); not at all while bytes have arrived().
     [[nodiscard]] Result<void> wait_readable(Deadline deadline) noexcept;
@@ -47,12 +49,12 @@ public:
     }
 
     /// Triggered when the server stops, or has stopped before: time to say goodbye. The stream stays as it
-    /// is until the deadline of Server::stop(), and is cut then. serve() waits for the hook.
+    /// is until the deadline of Server::stop(), and is cut then. serve() waits for the hook. One that only
+    /// waits for its client hears of it so (others ask a Scope to stop):
     ///
     ///     const std::stop_callback on_stop(client.stop_token(), [&] { client.stream().wake_reader(); });
-    ///     while (!client.stop_token().stop_requested() && client.wait_readable(idle())) {
-    ///         ...
-    ///     }
+    ///     while (!client.stop_token().stop_requested() && client.wait_readable(deadline)) {
+    ///         const auto read = client.try_read_some(room);
     ///
     /// Threads: its callbacks run wherever stop() is called, and must not suspend.
     [[nodiscard]] std::stop_token stop_token() const noexcept { return stopping_; }
