@@ -5,8 +5,6 @@ namespace {
 
 // Room for a pipelined burst each way; longer ones let them grow.
 constexpr std::size_t kBufferBytes = 8 * 1024;
-// Handlers that do not suspend need one exchange per worker; the others come and go.
-constexpr std::size_t kKeptExchanges = 16;
 
 }  // namespace
 
@@ -43,15 +41,6 @@ std::unique_ptr<Exchange> ExchangePool::take() {
     std::unique_ptr<Exchange> exchange = std::move(free_.back());
     free_.pop_back();
     return exchange;
-}
-
-void ExchangePool::give_back(std::unique_ptr<Exchange> exchange, bool is_clean) noexcept {
-    if (free_.size() < kKeptExchanges) {
-        if (!is_clean || exchange->source.has_grown()) [[unlikely]] {
-            exchange->reset();
-        }
-        free_.push_back(std::move(exchange));
-    }
 }
 
 }  // namespace coir::http

@@ -76,9 +76,20 @@ public:
     /// Throws std::bad_alloc.
     [[nodiscard]] std::unique_ptr<Exchange> take();
     /// `is_clean`: all that came has been answered, so there is nothing to forget.
-    void give_back(std::unique_ptr<Exchange> exchange, bool is_clean) noexcept;
+    // Inline: each wake of a connection comes here, and each upgrade.
+    void give_back(std::unique_ptr<Exchange> exchange, bool is_clean) noexcept {
+        if (free_.size() < kKeptExchanges) {
+            if (!is_clean || exchange->source.has_grown()) [[unlikely]] {
+                exchange->reset();
+            }
+            free_.push_back(std::move(exchange));
+        }
+    }
 
 private:
+    // Handlers that do not suspend need one exchange per worker; the others come and go.
+    static constexpr std::size_t kKeptExchanges = 16;
+
     const ServerOptions& options_;
     const ConnectionRegistry& connections_;
     std::vector<std::unique_ptr<Exchange>> free_;  // never reallocates

@@ -66,12 +66,16 @@ private:
         .at();
 }
 
-// Of a response that names an Upgrade: the option that belongs to it (RFC 9110, 7.8), beside the others.
-[[gnu::noinline]] char* put_upgrade_option(char* at, bool close, Version version) noexcept {
-    const std::string_view others = close                          ? "close, "
-                                    : version == Version::http_1_0 ? "keep-alive, "
-                                                                   : "";
-    return Pen(at).constant("Connection: ").text(others).constant("upgrade\r\n").at();
+// `close`, or the option that belongs to an Upgrade (RFC 9110, 7.8), or both.
+[[gnu::noinline]] char* put_connection_options(char* at, bool close, bool names_upgrade,
+                                               Version version) noexcept {
+    const bool stays_1_0 = !close && version == Version::http_1_0;
+    Pen pen(at);
+    pen.constant("Connection: ").text(close ? "close" : stays_1_0 ? "keep-alive" : "");
+    if (names_upgrade) {
+        pen.text(close || stays_1_0 ? ", upgrade" : "upgrade");
+    }
+    return pen.constant("\r\n").at();
 }
 
 [[gnu::always_inline]] inline Pen put_common(char* at, Status status, std::string_view type,
@@ -85,10 +89,8 @@ private:
         pen = Pen(put_other_status(at, status));
     }
     pen.fixed<DateCache::kLineSize>(context.date_line.data());
-    if (names_upgrade) [[unlikely]] {
-        pen = Pen(put_upgrade_option(pen.at(), close, context.version));
-    } else if (close) [[unlikely]] {
-        pen.constant("Connection: close\r\n");
+    if (static_cast<int>(close) | static_cast<int>(names_upgrade)) [[unlikely]] {
+        pen = Pen(put_connection_options(pen.at(), close, names_upgrade, context.version));
     } else if (context.version == Version::http_1_0) [[unlikely]] {
         pen.constant("Connection: keep-alive\r\n");
     }
