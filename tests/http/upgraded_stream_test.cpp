@@ -240,8 +240,7 @@ TEST(UpgradedConnection, CountsAsOpen) {
 
 TEST(UpgradedConnection, HasNoTimeoutOfTheServers) {
     ServerOptions options;
-    options.idle_timeout = options.header_timeout = options.body_timeout = options.write_timeout =
-        milliseconds(20);
+    options.idle_timeout = options.body_timeout = options.write_timeout = milliseconds(20);
     WaitingHook hook;
     Served served(hook.routes([](UpgradedStream& client) {
         std::array<std::byte, 8> room;

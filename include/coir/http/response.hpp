@@ -169,13 +169,13 @@ public:
     /// HTTP again. When the hook returns, the connection ends with the server's lingering; when it throws,
     /// with a reset, and it counts as a failure of a handler.
     ///
-    /// If the handler throws, or the body is longer than that, does not come or is no body, the hook is dropped
-    /// and the client gets the error instead.
+    /// If the handler throws or writes after all, or the rest of the body is too long, does not come or is no
+    /// body, the hook is dropped and the client gets the error instead.
     /// Errors: nothing has changed then. upgrade_not_offered: see Request::offers_upgrade().
     ///         body_too_large: the unread body is over max_drained_bytes; read it before. An error of the
     ///         body. response_already_started: write() has been called. invalid_field: there is an Upgrade
     ///         already. Throws std::bad_alloc.
-    /// Requires: this response was made with a sink, `hook` holds a callable, and no write() follows.
+    /// Requires: this response was made with a sink, and `hook` holds a callable.
     [[nodiscard]] Result<void> upgrade(std::string_view protocol, UpgradeHook hook);
 
     /// The connection closes after this response, and says so in it.

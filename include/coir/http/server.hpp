@@ -22,7 +22,7 @@ struct ServerError {
     enum class Where {
         accept,   ///< A connection could not be accepted or started.
         request,  ///< The bytes were no request that this server takes; the client has been told.
-        handler,  ///< A handler threw, or wrote another length than it had promised.
+        handler,  ///< A handler threw, or wrote another length than it had promised; an upgrade's hook threw.
         connection,  ///< The engine could not go on with a connection: no memory.
     };
     Where where;
@@ -74,7 +74,7 @@ struct ServerOptions {
     /// ended TLS can connect: such a request would otherwise pass for one that came encrypted.
     bool trusts_https_targets = false;
 
-    // Of the timeouts, milliseconds::max() means never.
+    // Of the timeouts, milliseconds::max() means never. None concerns a connection that has left HTTP.
 
     /// A keep-alive connection that has been answered is closed after this. Longer than the usual
     /// proxies in front (60 s).
@@ -162,8 +162,9 @@ public:
     /// Stops accepting, serves what is in the accept queues, finishes idle connections at once, lets
     /// begun requests be answered with `Connection: close`, and cuts what is left at `deadline`: its
     /// reads and writes fail then. A handler that waits for something else, or computes, cannot be
-    /// cut: serve() waits for it beyond the deadline. Does not wait itself: serve() returns when all
-    /// is done. A later call can only move the deadline forward.
+    /// cut: serve() waits for it beyond the deadline. Connections that have left HTTP are told by
+    /// UpgradedStream::stop_token(). Does not wait itself: serve() returns when all is done. A later call
+    /// can only move the deadline forward.
     /// Threads: any, while *this lives.
     void stop(Deadline deadline) noexcept;
 
