@@ -9,7 +9,7 @@ namespace {
 
 /// A call that should not be made any more is not handed in: a thread might be faster than the fiber,
 /// which sees the request to stop only when it waits.
-Result<void> may_begin(const FiberControl& fiber, Deadline deadline) noexcept {
+Result<void> may_begin(FiberControl& fiber, Deadline deadline) noexcept {
     constexpr auto kObeyed = StopRequests::obeyed;
     if (fiber.task.obeys(kObeyed) && fiber.stop.is_requested()) {
         return std::errc::operation_canceled;

@@ -129,7 +129,7 @@ Result<void> IoSource::wait(int direction, Deadline deadline) noexcept {
     if (worker == nullptr) {
         return wait_on_thread(direction, deadline);
     }
-    const detail::FiberControl& fiber = worker->running_fiber();
+    detail::FiberControl& fiber = worker->running_fiber();
     if (fiber.stop.is_requested() && fiber.task.obeys(StopRequests::obeyed)) {
         return std::errc::operation_canceled;  // also if there is something to read
     }

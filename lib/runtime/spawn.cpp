@@ -43,7 +43,7 @@ PreparedFiber prepare_fiber(const SpawnPlace& place, const SpawnOptions& options
                             std::size_t storage_bytes, std::source_location site) {
     RuntimeCore* core = place.core;
     Worker* here = Worker::current();
-    const Task& parent = here != nullptr ? here->running_fiber().task : thread_task();
+    Task& parent = here != nullptr ? here->running_fiber().task : thread_task();
     if (core == nullptr) {
         if (here == nullptr) {
             throw std::system_error(Errc::not_a_fiber, "coir::spawn");

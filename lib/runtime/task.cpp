@@ -12,10 +12,10 @@ Task::~Task() {
     destroy_values(*this);
 }
 
-void Task::inherit(const Task& parent, bool with_deadline) noexcept {
+void Task::inherit(Task& parent, bool with_deadline) noexcept {
     context = share(parent.context);
     if (with_deadline) {
-        deadline = parent.deadline;
+        deadline = parent.earlier(Deadline::never(), StopRequests::obeyed);
     }
 }
 

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "coir/base/deadline.hpp"
 #include "coir/runtime/stop_requests.hpp"
+#include "coir/runtime/time_limit.hpp"
 
 namespace coir::detail {
 
@@ -18,17 +20,24 @@ struct Task {
     Task& operator=(const Task&) = delete;
 
     /// Takes over what `parent` hands down; the deadline only if `with_deadline`.
-    void inherit(const Task& parent, bool with_deadline) noexcept;
+    void inherit(Task& parent, bool with_deadline) noexcept;
 
     [[nodiscard]] bool obeys(StopRequests stops) const noexcept {
         return stops == StopRequests::obeyed && shields == 0;
     }
     /// When a wait ends that was given `own`.
-    [[nodiscard]] Deadline earlier(Deadline own, StopRequests stops) const noexcept {
-        return stops == StopRequests::obeyed && deadline < own ? deadline : own;
+    [[nodiscard]] Deadline earlier(Deadline own, StopRequests stops) noexcept {
+        if (stops != StopRequests::obeyed) {
+            return own;
+        }
+        if (limit.is_set() && shields == 0) [[unlikely]] {
+            own = std::min(own, limit.deadline());
+        }
+        return std::min(own, deadline);
     }
 
-    Deadline deadline = Deadline::never();
+    Deadline deadline = Deadline::never();  // of DeadlineScopes
+    TimeLimit limit;
     std::uint32_t shields = 0;             // Shields that are alive
     std::uint32_t selects = 0;             // so that each begins with another arm
     const ContextNode* context = nullptr;  // the innermost value; a share of it

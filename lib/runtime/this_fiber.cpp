@@ -22,8 +22,7 @@ void this_fiber::yield() noexcept {
 std::error_code this_fiber::sleep_until(Deadline deadline) noexcept {
     using detail::WakeReason;
     detail::Worker* const worker = detail::Worker::current();
-    const detail::Task& task =
-        worker != nullptr ? worker->running_fiber().task : detail::thread_task();
+    detail::Task& task = worker != nullptr ? worker->running_fiber().task : detail::thread_task();
     const Deadline end = task.earlier(deadline, StopRequests::obeyed);
     WakeReason reason = WakeReason::timed_out;
     if (worker == nullptr) {
@@ -67,7 +66,7 @@ std::stop_token this_fiber::stop_token() {
 }
 
 Deadline this_fiber::deadline() noexcept {
-    return detail::this_task().deadline;
+    return detail::this_task().earlier(Deadline::never(), StopRequests::obeyed);
 }
 
 this_fiber::DeadlineScope::DeadlineScope(Deadline deadline) noexcept
