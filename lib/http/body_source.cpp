@@ -6,6 +6,7 @@
 
 #include "coir/base/assert.hpp"
 #include "coir/base/error.hpp"
+#include "coir/runtime/time_limit.hpp"
 #include "response_writer.hpp"
 
 namespace coir::http {
@@ -102,8 +103,12 @@ Result<std::size_t> BodySource::receive(std::span<std::byte> into, Deadline dead
     wire_.give_way();
     const auto begun = coarse_now();
     const Deadline servers = Deadline::roughly_after(patience_.left());
+    TimeLimit& handlers = TimeLimit::current();  // this is the client's time
+    const auto limit = handlers.lift();
     const auto read = wire_.stream().read_some(into, std::min(deadline, servers));
-    patience_.spend(coarse_now() - begun);
+    const auto waited = coarse_now() - begun;
+    handlers.restore(limit, waited);
+    patience_.spend(waited);
     if (!read) {
         return wire_.is_callers_own(read.error(), servers) ? read.error() : fail(read.error());
     }

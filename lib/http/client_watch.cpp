@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "coir/net/socket_access.hpp"
+#include "coir/runtime/time_limit.hpp"
 
 namespace coir::http {
 
@@ -10,6 +11,7 @@ std::stop_token ClientWatch::token() {
     if (!gone_) {
         std::stop_source gone;
         net::detail::SocketAccess::source(*stream_).stop_on_hang_up(gone).value();
+        TimeLimit::current().stop_at_end(gone);
         gone_ = std::move(gone);
     }
     return gone_->get_token();

@@ -51,12 +51,19 @@ std::span<std::byte> room_in(Buffer& in) noexcept {
     }
 }
 
+// Whether the handler has left the answer to the engine, and not for the body's sake.
+bool is_silent(const Exchange& exchange) noexcept {
+    return !exchange.response.is_touched() && !exchange.sink.has_started() &&
+           !exchange.source.error();
+}
+
 }  // namespace
 
 Connection::Connection(net::TcpStream stream, ServerCore& server) noexcept
     : stream_(std::move(stream)),
       server_(server),
       entry_(server.connections, stream_, ServerCore::worker_index()),
+      handlers_(TimeLimit::current()),
       requests_left_(server.options.max_requests_per_connection != 0
                          ? server.options.max_requests_per_connection
                          : std::numeric_limits<std::uint64_t>::max()) {}
@@ -225,7 +232,7 @@ Connection::Next Connection::answer_with_body(Exchange& exchange) {
                                                                      Router::Match match) {
     exchange.sink.begin();
     if (match.endpoint != nullptr) [[likely]] {
-        const Next next = run_handler(exchange, match.endpoint->handler);
+        const Next next = run_handler(exchange, *match.endpoint);
         if (next != Next::idle) {
             return next;
         }
@@ -270,16 +277,21 @@ void Connection::answer_without_handler(Exchange& exchange, MethodSet allowed) {
 
 // Next::idle: the response is in `out`, and context.keep_alive is what it has said.
 [[gnu::always_inline]] inline Connection::Next Connection::run_handler(Exchange& exchange,
-                                                                       const Handler& handler) {
+                                                                       const Endpoint& endpoint) {
     Response& response = exchange.response;
     BodySource& source = exchange.source;
+    handlers_.begin(endpoint.options.handler_timeout.value_or(server_.options.handler_timeout));
     try {
-        handler(exchange.request, response);
+        endpoint.handler(exchange.request, response);
     } catch (...) {
         exchange.client.end();
-        return fail_handler(exchange, {}, std::current_exception());
+        return handlers_.end() ? time_out_handler(exchange, std::current_exception())
+                               : fail_handler(exchange, {}, std::current_exception());
     }
     exchange.client.end();
+    if (handlers_.end() && is_silent(exchange)) [[unlikely]] {
+        return time_out_handler(exchange, nullptr);
+    }
     exchange.date.refresh();
     if (exchange.sink.has_started() || response.is_rare()) [[unlikely]] {
         if (response.is_upgrade()) {
@@ -381,12 +393,23 @@ Connection::Next Connection::fail_handler(Exchange& exchange, std::error_code er
                                           std::exception_ptr exception) {
     server_.here().handler_failures.add();
     server_.report({ServerError::Where::handler, error, std::move(exception), exchange.head.path});
+    return end_response(exchange, Status::internal_server_error);
+}
+
+Connection::Next Connection::time_out_handler(Exchange& exchange, std::exception_ptr exception) {
+    server_.here().handler_timeouts.add();
+    server_.report({ServerError::Where::handler, std::make_error_code(std::errc::timed_out),
+                    std::move(exception), exchange.head.path});
+    return end_response(exchange, Status::service_unavailable);
+}
+
+Connection::Next Connection::end_response(Exchange& exchange, Status status) {
     if (exchange.sink.has_started() && !exchange.wire.take_back()) {
         // Length or chunks show that the rest is missing. A reset would say so too, but destroy
         // earlier replies that are still on their way.
         return exchange.sink.ends_with_connection() ? Next::abort : flush(exchange, Next::linger);
     }
-    return reply_and_linger(exchange, Status::internal_server_error);
+    return reply_and_linger(exchange, status);
 }
 
 Connection::Next Connection::refuse(Exchange& exchange, std::error_code error,

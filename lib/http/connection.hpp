@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "coir/net/tcp_stream.hpp"
+#include "coir/runtime/time_limit.hpp"
 #include "connection_registry.hpp"
 #include "response_writer.hpp"
 #include "server_core.hpp"
@@ -20,6 +21,7 @@ namespace coir::http {
 /// the exchange that is lent to it as soon as bytes can be read.
 class Connection final {
 public:
+    /// Called on the fiber that will run it.
     Connection(net::TcpStream stream, ServerCore& server) noexcept;
 
     /// Returns when the connection is over. Whatever happens, it stays in here.
@@ -43,13 +45,17 @@ private:
     [[nodiscard, gnu::noinline]] Next answer_with_body(Exchange& exchange);
     [[nodiscard]] Next answer_as(Exchange& exchange, Router::Match match);
     void answer_without_handler(Exchange& exchange, MethodSet allowed);
-    [[nodiscard]] Next run_handler(Exchange& exchange, const Handler& handler);
+    [[nodiscard]] Next run_handler(Exchange& exchange, const Endpoint& endpoint);
     [[nodiscard]] Next finish_stream(Exchange& exchange);
     [[nodiscard, gnu::noinline]] Next switch_protocols(Exchange& exchange);
     [[nodiscard, gnu::noinline]] Next run_hook(std::unique_ptr<Exchange> exchange) noexcept;
     [[nodiscard]] Next finish_request(Exchange& exchange, bool keep) noexcept;
     [[nodiscard]] Next fail_handler(Exchange& exchange, std::error_code error,
                                     std::exception_ptr exception);
+    [[nodiscard, gnu::noinline]] Next time_out_handler(Exchange& exchange,
+                                                       std::exception_ptr exception);
+    /// Instead of its response, or in its middle.
+    [[nodiscard]] Next end_response(Exchange& exchange, Status status);
     [[nodiscard]] Next refuse(Exchange& exchange, std::error_code error, std::string_view path);
     // Not in the frame of an idle connection.
     [[nodiscard, gnu::noinline]] Next fail_without_memory(Exchange& exchange) noexcept;
@@ -63,6 +69,7 @@ private:
     net::TcpStream stream_;
     ServerCore& server_;
     ConnectionRegistry::Entry entry_;
+    TimeLimit& handlers_;          // how long they may take
     std::uint64_t requests_left_;  // until the connection closes
 };
 

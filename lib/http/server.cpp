@@ -154,6 +154,7 @@ ServerStats Server::Core::stats() const noexcept {
         stats.requests += share.requests.load();
         stats.bad_requests += share.bad_requests.load();
         stats.handler_failures += share.handler_failures.load();
+        stats.handler_timeouts += share.handler_timeouts.load();
         stats.timeouts += share.timeouts.load();
         stats.accept_errors += share.accept_errors.load();
     }

@@ -46,6 +46,7 @@ struct alignas(64) WorkerShare {
     WorkerCounter requests;
     WorkerCounter bad_requests;
     WorkerCounter handler_failures;
+    WorkerCounter handler_timeouts;
     WorkerCounter timeouts;
     WorkerCounter accept_errors;
 };

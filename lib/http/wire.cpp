@@ -7,6 +7,7 @@
 #include "coir/base/error.hpp"
 #include "coir/base/syscall.hpp"
 #include "coir/runtime/this_fiber.hpp"
+#include "coir/runtime/time_limit.hpp"
 
 namespace coir::http {
 namespace {
@@ -51,8 +52,12 @@ Result<void> Wire::send_patiently(Deadline deadline, Send send) noexcept {
         const Deadline servers =
             Deadline::roughly_after(held ? patience_.left() : patience_.left() / 2);
         std::size_t sent = 0;
+        TimeLimit& handlers = TimeLimit::current();  // this is the client's time
+        const auto limit = handlers.lift();
         const Result<void> outcome = send(sent, std::min(deadline, servers));
-        patience_.spend(coarse_now() - begun);
+        const auto waited = coarse_now() - begun;
+        handlers.restore(limit, waited);
+        patience_.spend(waited);
         if (outcome) {
             patience_.earn(sent);
             return outcome;

@@ -85,8 +85,9 @@ public:
 
     /// Triggered when nobody may want the answer any more: the client has finished sending, which browsers
     /// and proxies do when their user has gone (and some simple programs when they have asked: those can
-    /// still be answered), its connection has failed, or the server's stop cuts it. For handlers that
-    /// wait, or work long; reads and writes of the client fail anyway. Until the handler returns.
+    /// still be answered), its connection has failed, the server's stop cuts it, or the handler's time
+    /// is over (ServerOptions::handler_timeout). For handlers that wait, or work long; reads and writes of
+    /// the client fail anyway where it has gone. Until the handler returns.
     ///
     /// Threads: its callbacks run on any worker, and must not suspend: to set a flag, to unpark, or to
     ///          ask a fiber or a scope to stop.

@@ -22,12 +22,13 @@ struct ServerError {
     enum class Where {
         accept,   ///< A connection could not be accepted or started.
         request,  ///< The bytes were no request that this server takes; the client has been told.
-        handler,  ///< A handler threw, or wrote another length than it had promised; an upgrade's hook threw.
+        handler,  ///< A handler threw, wrote another length than it had promised, or ran out of time;
+                  ///< an upgrade's hook threw.
         connection,  ///< The engine could not go on with a connection: no memory.
     };
     Where where;
-    std::error_code error;         // none if it is an exception
-    std::exception_ptr exception;  // null if it is an error
+    std::error_code error;  // none if it is an exception; timed_out of a handler: out of time
+    std::exception_ptr exception;  // null if it is an error, unless thrown when time was over
     std::string_view path;         // of the request, if there is one; valid during the call
 };
 
@@ -97,6 +98,12 @@ struct ServerOptions {
     /// unread bytes resets the connection, which destroys the reply on its way. A client that still sends
     /// a body earns time as for `body_timeout`, which is the most that it gets in all.
     std::chrono::milliseconds linger_timeout{2'000};
+    /// How long a handler may take, from its first wait on: then its waits (for locks, channels, sleeps,
+    /// other sockets, blocking(), ...) end with timed_out, and request.stop_token() is triggered. If it
+    /// throws then, or returns without a word, the client gets 503. The time that it waits for its client
+    /// does not count and is not cut: that has the timeouts above. Who only computes cannot be cut. A route
+    /// may have its own figure (RouteOptions). As long as nginx waits for what is behind it.
+    std::chrono::milliseconds handler_timeout{60'000};
 
     /// Connections that the kernel holds for each worker until they are accepted.
     int backlog = 4096;
@@ -118,7 +125,9 @@ struct ServerStats {
     std::uint64_t requests = 0;          ///< Heads that were well-formed, whatever the answer.
     std::uint64_t bad_requests = 0;      ///< Requests answered with an error of the engine's own.
     std::uint64_t handler_failures = 0;  ///< Requests whose handler threw or broke its promise.
-    std::uint64_t timeouts = 0;       ///< Connections closed by a timeout other than the idle one.
+    std::uint64_t handler_timeouts =
+        0;                       ///< Requests without an answer when their handler's time was over.
+    std::uint64_t timeouts = 0;  ///< Connections closed for a client's slowness, not for idleness.
     std::uint64_t accept_errors = 0;  ///< accept() that failed, as at the descriptor limit.
 };
 
@@ -161,10 +170,10 @@ public:
 
     /// Stops accepting, serves what is in the accept queues, finishes idle connections at once, lets
     /// begun requests be answered with `Connection: close`, and cuts what is left at `deadline`: its
-    /// reads and writes fail then. A handler that waits for something else, or computes, cannot be
-    /// cut: serve() waits for it beyond the deadline. Connections that have left HTTP are told by
-    /// UpgradedStream::stop_token(). Does not wait itself: serve() returns when all is done. A later call
-    /// can only move the deadline forward.
+    /// reads and writes fail then. A handler that waits for something else, until its own time is over, or
+    /// computes, cannot be cut: serve() waits for it beyond the deadline. Connections that have left HTTP
+    /// are told by UpgradedStream::stop_token(). Does not wait itself: serve() returns when all is done. A
+    /// later call can only move the deadline forward.
     /// Threads: any, while *this lives.
     void stop(Deadline deadline) noexcept;
 
