@@ -1,5 +1,5 @@
-// A server whose clients may leave HTTP for a protocol of their own: "shout" sends back in capitals what it
-// gets. A WebSocket layer does the same with frames.
+// A server whose clients may leave HTTP for a protocol of their own: "shout" sends back in capitals
+// what it gets. A WebSocket layer does the same with frames.
 //
 //     ./coir-example-upgrade 8080   and then, ending with Ctrl-C,
 //     (printf 'GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: shout\r\n\r\n'; cat) | nc 127.0.0.1 8080

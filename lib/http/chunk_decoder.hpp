@@ -40,8 +40,8 @@ public:
 
     /// Begins the next body, which may be of any size.
     void begin() noexcept;
-    /// The body may have so many bytes in all, those that have been decoded included. A chunk that goes
-    /// beyond is refused for its size line: so it does not matter how much of it has come.
+    /// The body may have so many bytes in all, those that have been decoded included. A chunk that
+    /// goes beyond is refused for its size line: so it does not matter how much of it has come.
     void limit(std::uint64_t max_bytes) noexcept { max_bytes_ = max_bytes; }
 
     /// Decodes what has arrived and writes it to `into`, which has room for `bytes.size()` and may

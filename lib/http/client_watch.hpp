@@ -7,7 +7,8 @@
 
 namespace coir::http {
 
-/// Tells a handler that asks for it when its client has gone, or its time is over. Costs nothing where nobody asks.
+/// Tells a handler that asks for it when its client has gone, or its time is over. Costs nothing
+/// where nobody asks.
 ///
 /// Threads: the connection's fiber.
 class ClientWatch final {

@@ -174,7 +174,7 @@ Connection::Next Connection::serve_arrived(Exchange& exchange, bool& has_answere
             ++answered;
             try {
                 next = answer(exchange);
-            } catch (...) {
+            } catch (...) {  // no memory; its head, and those before it, count all the same
                 server_.here().requests.add(answered);
                 throw;
             }
@@ -333,8 +333,8 @@ Connection::Next Connection::finish_stream(Exchange& exchange) {
     return Next::idle;
 }
 
-// The handler has accepted an offer to leave HTTP. The whole request must have been read before, and who
-// asked for 100 Continue gets it in any case (RFC 9110, 7.8).
+// The handler has accepted an offer to leave HTTP. The whole request must have been read before,
+// and who asked for 100 Continue gets it in any case (RFC 9110, 7.8).
 Connection::Next Connection::switch_protocols(Exchange& exchange) {
     BodySource& source = exchange.source;
     if (exchange.sink.has_started()) {
@@ -358,7 +358,8 @@ Connection::Next Connection::switch_protocols(Exchange& exchange) {
     return Next::upgrade;
 }
 
-// The connection has left HTTP. While the hook runs it holds no more than what came behind the request.
+// The connection has left HTTP. While the hook runs it holds no more than what came behind the
+// request.
 Connection::Next Connection::run_hook(std::unique_ptr<Exchange> exchange) noexcept {
     UpgradeHook hook = exchange->response.take_upgrade();
     UpgradedStream upgraded(stream_, exchange->in.empty() ? Buffer() : std::move(exchange->in),

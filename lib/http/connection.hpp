@@ -21,7 +21,7 @@ namespace coir::http {
 /// the exchange that is lent to it as soon as bytes can be read.
 class Connection final {
 public:
-    /// Called on the fiber that will run it.
+    /// Requires: called on the fiber that will run it.
     Connection(net::TcpStream stream, ServerCore& server) noexcept;
 
     /// Returns when the connection is over. Whatever happens, it stays in here.

@@ -14,8 +14,8 @@ struct ServerOptions;
 /// later. A reset can overtake the reply, or make the client drop it. So a connection whose last word
 /// has been said finishes sending, and drops what still comes until the client has finished too.
 
-/// Suspends: until the client has finished, or has been given the time that `options` grant; lets others
-/// run meanwhile, however much comes.
+/// Suspends: until the client has finished, or has been given the time that `options` grant; lets
+///           others run meanwhile, however much comes.
 void linger(net::TcpStream& stream, const ServerOptions& options) noexcept;
 
 /// What can be done of it without waiting. True if the client has finished: nothing is left to be done.

@@ -63,8 +63,8 @@ public:
     /// How many bytes the complete head took, with the empty lines before it.
     [[nodiscard]] std::size_t head_bytes() const noexcept { return parsed_; }
 
-    /// As ChunkDecoder::decode(), with the limits of heads for trailers, and `max_bytes` for the body in
-    /// all.
+    /// As ChunkDecoder::decode(), with the limits of heads for trailers, and `max_bytes` for the
+    /// body in all.
     /// Requires: the head said chunked, and the last call was not complete.
     [[nodiscard]] Result<Decoded> decode_chunks(std::span<const std::byte> bytes, std::byte* into,
                                                 std::uint64_t max_bytes) noexcept;

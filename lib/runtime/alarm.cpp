@@ -29,7 +29,7 @@ bool Alarm::disarm() noexcept {
         return true;  // it was never to ring
     }
     wheel_->remove(*sleep_);
-    // Under the wheel's lock a sleep that is due is taken out together with the waiter in the slot.
+    // A sleep that is due and the waiter in its slot are taken under one lock. Pairs with end_sleeps().
     if (!holds_waiter(slot_.exchange(kSlotEmpty, std::memory_order_acq_rel))) {
         return false;
     }

@@ -13,8 +13,9 @@ namespace coir::detail {
 
 /// Triggers a stop source at a point of time, without a fiber that would wait for it.
 ///
-/// To the wheel it is a sleep, and to its slot a waiter whose wake-up is the trigger. It belongs to its
-/// setter and, from arm() to the end of the trigger or a disarm() in time, to the wheel as well.
+/// To the wheel it is a sleep, and to its slot a waiter whose wake-up is the trigger. It belongs to
+/// its setter and, from arm() to the end of the trigger or a disarm() in time, to the wheel as
+/// well.
 class Alarm final : private ForeignWaiter {
 public:
     explicit Alarm(std::stop_source listener) noexcept;
@@ -31,12 +32,12 @@ private:
 
     static void trigger(ForeignWaiter& waiter) noexcept;
 
-    // This waiter while it is armed, else kSlotEmpty. Whoever takes the waiter out has the wheel's share.
+    // This waiter while it is armed, else kSlotEmpty. Who takes it out has the wheel's share.
     std::atomic<std::uintptr_t> slot_{kSlotEmpty};
     std::optional<Sleep> sleep_;
     std::shared_ptr<DeadlineWheel> wheel_;  // in which sleep_ was put last
     std::stop_source listener_;
-    std::atomic<int> owners_{1};  // 2 while it is armed or being triggered
+    std::atomic<int> owners_{1};  // 1, or 2 while it is armed or being triggered; 0 deletes it
 };
 
 }  // namespace coir::detail

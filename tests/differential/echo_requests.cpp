@@ -1,8 +1,9 @@
-// Servers that answer each request with what they have taken it for, so that it can be compared with what
-// another server takes it for. All have the default limits; they differ in how they read a body:
+// Servers that answer each request with what they have taken it for, so that it can be compared
+// with what another server takes it for. All have the default limits; they differ in how they read
+// a body:
 //
 //     whole, pieces, unread   for clients
-//     view                    behind a proxy that forwards bodies and nothing else: counts their bytes
+//     view                    behind a proxy that forwards nothing but bodies: counts their bytes
 //     front                   behind a proxy that forwards requests, each with a field X-Id
 //
 // They say so in the first line of output, and end with the input. Then comes what `front` has had.

@@ -42,7 +42,7 @@ public:
     void expect_end();
     /// Reads so many bytes, or up to the end of the connection.
     void read_some(std::size_t bytes);
-    /// Whether the server has finished or reset the connection within `limit`; what comes is dropped.
+    /// Whether the server finishes or resets the connection within `limit`; what comes is dropped.
     [[nodiscard]] bool ends_within(std::chrono::milliseconds limit);
 
     [[nodiscard]] net::TcpStream& stream() noexcept { return stream_; }

@@ -1,5 +1,5 @@
-// coir-soak: a server with a route for everything that a handler can do, and clients of all sorts. tests/soak/run
-// starts both, as two processes.
+// coir-soak: a server with a route for everything that a handler can do, and clients of all sorts.
+// tests/soak/run starts both, as two processes.
 
 #include <chrono>
 #include <cstddef>

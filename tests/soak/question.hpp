@@ -21,7 +21,7 @@ struct Question {
     bool says_body = true;  // errors have a text of the engine's own
 };
 
-/// Any of them; `small` ones fit the sockets' buffers by the dozen, both ways, and are soon answered.
+/// Any of them; `small` ones fit the sockets' buffers by the dozen, and are soon answered.
 [[nodiscard]] Question any_question(SmallRandom& random, bool small);
 /// One that ends the connection, by the client's wish or by the fault of a handler.
 [[nodiscard]] Question last_question(SmallRandom& random);

@@ -45,7 +45,7 @@ std::size_t number(std::string_view text) {
     return value;
 }
 
-// --- bodies of requests ----------------------------------------------------------------------------
+// --- bodies of requests --------------------------------------------------------------------------
 
 void echo_whole(Request& request, Response& response) {
     const auto body = request.body().read_all(kNever);
@@ -91,7 +91,7 @@ void say_path(Request& request, Response& response) {
     response.body(request.path());
 }
 
-// --- bodies of responses ---------------------------------------------------------------------------
+// --- bodies of responses -------------------------------------------------------------------------
 
 void stream(Request& request, Response& response) {
     const std::string text = pattern(number(request.param("bytes")));
@@ -138,7 +138,7 @@ std::shared_ptr<const File> open_file() {
     return std::make_shared<const File>(std::move(file));
 }
 
-// --- handlers that wait ----------------------------------------------------------------------------
+// --- handlers that wait --------------------------------------------------------------------------
 
 void sleep(Request& request, Response& response) {
     (void)response.send_earlier_replies(kNever);
@@ -176,7 +176,7 @@ void block(Request&, Response& response) {
     })));
 }
 
-// --- what is going on ------------------------------------------------------------------------------
+// --- what is going on ----------------------------------------------------------------------------
 
 void say_stats(const Served& served, Response& response) {
     const http::ServerStats server = served.server->stats();

@@ -19,8 +19,8 @@ using Clock = Deadline::Clock;
 // A loaded machine, and a sanitizer.
 constexpr milliseconds kMargin{20'000};
 
-// Sends `byte` again and again. Returns once the server has ended the connection, or a client that is not
-// `stubborn` has got tired.
+// Sends `byte` again and again. Returns once the server has ended the connection, or a client that
+// is not `stubborn` has got tired.
 void drip(World& world, SmallRandom& random, Client& client, std::string_view byte,
           milliseconds limit) {
     const auto begin = Clock::now();
@@ -90,7 +90,8 @@ void read_slowly(World& world, SmallRandom& random) {
             client.read_some(50);
         }
     }
-    // What lies in the kernels, and then the end; or more, on a machine so busy that the server was late.
+    // What lies in the kernels, and then the end; or more, on a machine so busy that the server was
+    // late.
     client.read_some(2 * kLargeBytes);
 }
 

@@ -71,10 +71,10 @@ public:
     [[nodiscard]] bool keep_alive() const noexcept { return head_->keep_alive; }
     /// Whether the client takes fields behind a body (`TE: trailers`); see Response::trailer().
     [[nodiscard]] bool wants_trailers() const noexcept;
-    /// Whether the client offers to leave HTTP for this protocol, such as "websocket" or "IRC/6.9", on
-    /// this connection; see Response::upgrade(). Names have no case; a version must be the same, or not be
-    /// named by either. Never on HTTP/1.0, nor without `Connection: upgrade` (RFC 9110, 7.8), nor beside
-    /// `Connection: close`.
+    /// Whether the client offers to leave HTTP for this protocol, such as "websocket" or "IRC/6.9",
+    /// on this connection; see Response::upgrade(). Names have no case; a version must be the same,
+    /// or not be named by either. Never on HTTP/1.0, nor without `Connection: upgrade` (RFC 9110,
+    /// 7.8), nor beside `Connection: close`.
     [[nodiscard]] bool offers_upgrade(std::string_view protocol) const noexcept;
     /// What the segment `{name}` of the route matched, not decoded; empty if the route has none.
     [[nodiscard]] std::string_view param(std::string_view name) const noexcept {
@@ -85,9 +85,9 @@ public:
 
     /// Triggered when nobody may want the answer any more: the client has finished sending, which browsers
     /// and proxies do when their user has gone (and some simple programs when they have asked: those can
-    /// still be answered), its connection has failed, the server's stop cuts it, or the handler's time
-    /// is over (ServerOptions::handler_timeout). For handlers that wait, or work long; reads and writes of
-    /// the client fail anyway where it has gone. Until the handler returns.
+    /// still be answered), its connection has failed, the server's stop cuts it, or the handler's
+    /// time is over (ServerOptions::handler_timeout). For handlers that wait, or work long; reads
+    /// and writes of the client fail anyway where it has gone. Until the handler returns.
     ///
     /// Threads: its callbacks run on any worker, and must not suspend: to set a flag, to unpark, or to
     ///          ask a fiber or a scope to stop.

@@ -58,8 +58,8 @@ public:
     /// Errors: invalid_field, and nothing is added: the name is no token, the value has a control
     ///         character (such as CR, LF or NUL), or the field is the engine's: Date, Connection,
     ///         Keep-Alive, Content-Length, Transfer-Encoding, Server (see
-    ///         ServerOptions::server_name). A second Content-Type replaces the first. With Upgrade, as a
-    ///         426 must have it, goes the `Connection: upgrade` that belongs to it.
+    ///         ServerOptions::server_name). A second Content-Type replaces the first. With Upgrade,
+    ///         as a 426 must have it, goes the `Connection: upgrade` that belongs to it.
     [[nodiscard]] Result<void> header(std::string_view name, std::string_view value);
     /// `response.content_type(media::json)`.
     Response& content_type(MediaType type) noexcept {
@@ -111,8 +111,9 @@ public:
     Response& file(File file, std::uint64_t offset, std::uint64_t bytes);
     Response& file(std::shared_ptr<const File> file, std::uint64_t offset, std::uint64_t bytes);
 
-    /// Promises that write() will be given exactly so many bytes. Before the first write(). A route of
-    /// HEAD's own says by it what GET would send; with neither this nor a body, HEAD gets no length.
+    /// Promises that write() will be given exactly so many bytes. Before the first write(). A route
+    /// of HEAD's own says by it what GET would send; with neither this nor a body, HEAD gets no
+    /// length.
     Response& content_length(std::uint64_t bytes) noexcept {
         promised_length_ = bytes;
         touched_ = true;
@@ -151,10 +152,12 @@ public:
     /// Requires: this response was made with a sink.
     [[nodiscard]] Result<void> send_earlier_replies(Deadline deadline);
 
-    /// Leaves HTTP: the response is `101 Switching Protocols` with the fields of this one, and when it has
-    /// been sent `hook` has the connection for itself. What else the response says is left out.
+    /// Leaves HTTP: the response is `101 Switching Protocols` with the fields of this one, and when
+    /// it has been sent `hook` has the connection for itself. What else the response says is left
+    /// out.
     ///
-    ///     if (!response.upgrade("websocket", [room](UpgradedStream& client) { talk(client, room); })) {
+    ///     const auto hook = [room](UpgradedStream& client) { talk(client, room); };
+    ///     if (!response.upgrade("websocket", hook)) {
     ///         response.status(Status::upgrade_required);
     ///         (void)response.header("Upgrade", "websocket");
     ///         return;
@@ -162,19 +165,20 @@ public:
     ///     (void)response.header("Sec-WebSocket-Accept", accept_for(key));
     ///
     /// Once the handler has returned the engine reads what is left of the request's body, up to
-    /// max_drained_bytes, sends the replies to earlier requests and the 101, and gives the exchange with its
-    /// buffers back. Then the hook runs, on the connection's fiber. Request, response and all views from
-    /// them are gone by then: it has what it has captured by value, and its argument. The connection goes on
-    /// counting as open, none of the server's timeouts concern it any more, and nothing on it is taken for
-    /// HTTP again. When the hook returns, the connection ends with the server's lingering; when it throws,
-    /// with a reset, and it counts as a failure of a handler.
+    /// max_drained_bytes, sends the replies to earlier requests and the 101, and gives the exchange
+    /// with its buffers back. Then the hook runs, on the connection's fiber. Request, response and
+    /// all views from them are gone by then: it has what it has captured by value, and its
+    /// argument. The connection goes on counting as open, none of the server's timeouts concern it
+    /// any more, and nothing on it is taken for HTTP again. When the hook returns, the connection
+    /// ends with the server's lingering; when it throws, with a reset, and it counts as a failure
+    /// of a handler.
     ///
-    /// If the handler throws or writes after all, or the rest of the body is too long, does not come or is no
-    /// body, the hook is dropped and the client gets the error instead.
+    /// If the handler throws or writes after all, or the rest of the body is too long, does not
+    /// come or is no body, the hook is dropped and the client gets the error instead.
     /// Errors: nothing has changed then. upgrade_not_offered: see Request::offers_upgrade().
-    ///         body_too_large: the unread body is over max_drained_bytes; read it before. An error of the
-    ///         body. response_already_started: write() has been called. invalid_field: there is an Upgrade
-    ///         already. Throws std::bad_alloc.
+    ///         body_too_large: the unread body is over max_drained_bytes; read it before. An error
+    ///         of the body. response_already_started: write() has been called. invalid_field: there
+    ///         is an Upgrade already. Throws std::bad_alloc.
     /// Requires: this response was made with a sink, and `hook` holds a callable.
     [[nodiscard]] Result<void> upgrade(std::string_view protocol, UpgradeHook hook);
 

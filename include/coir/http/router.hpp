@@ -19,8 +19,8 @@ namespace coir::http {
 
 class Response;
 
-/// Runs on the connection's fiber and may suspend, within ServerOptions::handler_timeout; what it throws
-/// becomes a 500.
+/// Runs on the connection's fiber and may suspend, within ServerOptions::handler_timeout; what it
+/// throws becomes a 500.
 using Handler = std::function<void(Request&, Response&)>;
 
 /// What one route has otherwise than ServerOptions says. What is not set is as it says.
@@ -28,8 +28,8 @@ struct RouteOptions {
     /// ServerOptions::max_body_bytes for this route: much for one that takes uploads piece by piece, by
     /// BodyReader::read_some(), little for a form. read_all() has a bound of its own.
     std::optional<std::uint64_t> max_body_bytes = {};
-    /// ServerOptions::handler_timeout for this route: milliseconds::max() for one that streams events or
-    /// waits for news, little for one that must be quick.
+    /// ServerOptions::handler_timeout for this route: milliseconds::max() for one that streams
+    /// events or waits for news, little for one that must be quick.
     std::optional<std::chrono::milliseconds> handler_timeout = {};
 };
 

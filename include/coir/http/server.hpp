@@ -22,8 +22,8 @@ struct ServerError {
     enum class Where {
         accept,   ///< A connection could not be accepted or started.
         request,  ///< The bytes were no request that this server takes; the client has been told.
-        handler,  ///< A handler threw, wrote another length than it had promised, or ran out of time;
-                  ///< an upgrade's hook threw.
+        handler,  ///< A handler threw, wrote another length than it had promised, or ran out of
+                  ///< time; an upgrade's hook threw.
         connection,  ///< The engine could not go on with a connection: no memory.
     };
     Where where;
@@ -75,7 +75,7 @@ struct ServerOptions {
     /// ended TLS can connect: such a request would otherwise pass for one that came encrypted.
     bool trusts_https_targets = false;
 
-    // Of the timeouts, milliseconds::max() means never. None concerns a connection that has left HTTP.
+    // milliseconds::max() means never. None concerns a connection that has left HTTP.
 
     /// A keep-alive connection that has been answered is closed after this. Longer than the usual
     /// proxies in front (60 s).
@@ -94,15 +94,16 @@ struct ServerOptions {
     /// ten times as much.
     std::size_t slowest_bytes_per_second = 1024;
     /// After the end of a connection that the client would have kept, with a reply or for idleness: how
-    /// long to wait for the client to close, and to drop what comes until then. Closing a socket with
-    /// unread bytes resets the connection, which destroys the reply on its way. A client that still sends
-    /// a body earns time as for `body_timeout`, which is the most that it gets in all.
+    /// long to wait for the client to close, and to drop what comes until then. Closing a socket
+    /// with unread bytes resets the connection, which destroys the reply on its way. A client that
+    /// still sends a body earns time as for `body_timeout`, which is the most that it gets in all.
     std::chrono::milliseconds linger_timeout{2'000};
-    /// How long a handler may take, from its first wait on: then its waits (for locks, channels, sleeps,
-    /// other sockets, blocking(), ...) end with timed_out, and request.stop_token() is triggered. If it
-    /// throws then, or returns without a word, the client gets 503. The time that it waits for its client
-    /// does not count and is not cut: that has the timeouts above. Who only computes cannot be cut. A route
-    /// may have its own figure (RouteOptions). As long as nginx waits for what is behind it.
+    /// How long a handler may take, from its first wait on: then its waits (for locks, channels,
+    /// sleeps, other sockets, blocking(), ...) end with timed_out, and request.stop_token() is
+    /// triggered. If it throws then, or returns without a word, the client gets 503. The time that
+    /// it waits for its client does not count and is not cut: that has the timeouts above. Who only
+    /// computes cannot be cut. A route may have its own figure (RouteOptions). As long as nginx
+    /// waits for what is behind it.
     std::chrono::milliseconds handler_timeout{60'000};
 
     /// Connections that the kernel holds for each worker until they are accepted.
@@ -126,7 +127,7 @@ struct ServerStats {
     std::uint64_t bad_requests = 0;      ///< Requests answered with an error of the engine's own.
     std::uint64_t handler_failures = 0;  ///< Requests whose handler threw or broke its promise.
     std::uint64_t handler_timeouts =
-        0;                       ///< Requests without an answer when their handler's time was over.
+        0;                       ///< Requests unanswered when their handler's time was over.
     std::uint64_t timeouts = 0;  ///< Connections closed for a client's slowness, not for idleness.
     std::uint64_t accept_errors = 0;  ///< accept() that failed, as at the descriptor limit.
 };
@@ -170,10 +171,10 @@ public:
 
     /// Stops accepting, serves what is in the accept queues, finishes idle connections at once, lets
     /// begun requests be answered with `Connection: close`, and cuts what is left at `deadline`: its
-    /// reads and writes fail then. A handler that waits for something else, until its own time is over, or
-    /// computes, cannot be cut: serve() waits for it beyond the deadline. Connections that have left HTTP
-    /// are told by UpgradedStream::stop_token(). Does not wait itself: serve() returns when all is done. A
-    /// later call can only move the deadline forward.
+    /// reads and writes fail then. A handler that waits for something else, until its own time is
+    /// over, or computes, cannot be cut: serve() waits for it beyond the deadline. Connections that
+    /// have left HTTP are told by UpgradedStream::stop_token(). Does not wait itself: serve()
+    /// returns when all is done. A later call can only move the deadline forward.
     /// Threads: any, while *this lives.
     void stop(Deadline deadline) noexcept;
 

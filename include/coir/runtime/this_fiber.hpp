@@ -42,8 +42,8 @@ std::error_code sleep_for(std::chrono::duration<Rep, Period> duration) noexcept 
 [[nodiscard]] std::stop_token stop_token();
 
 /// When every wait of this fiber gives up with timed_out, whatever deadline of its own it has; never,
-/// unless a DeadlineScope, or a TimeLimit, says otherwise here or where the fiber was spawned. Behind a
-/// Shield only those within it count.
+/// unless a DeadlineScope, or a TimeLimit, says otherwise here or where the fiber was spawned.
+/// Behind a Shield only those within it count.
 [[nodiscard]] Deadline deadline() noexcept;
 
 /// While it lives, the fiber's task-wide deadline is the earlier of the one before and `deadline`. Fibers

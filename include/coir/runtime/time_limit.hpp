@@ -13,14 +13,14 @@ class Alarm;
 struct Task;
 }  // namespace detail
 
-/// How long a fiber's waits for one piece of work may last, for who runs the work of others: a server
-/// its handlers.
+/// How long a fiber's waits for one piece of work may last, for who runs the work of others: a
+/// server its handlers.
 ///
 /// The problem: a DeadlineScope needs a look at the clock for each piece of work, though hardly any
-/// waits, and what it has cut cannot be given back. This limit begins with the first wait (or with the
-/// first look at this_fiber::deadline(), the first fiber that is spawned), it can be lifted for a while,
-/// and it lies beside the DeadlineScopes of the work itself, which go on to hold meanwhile. The earlier
-/// of both ends a wait; fibers that are spawned inherit it as a deadline.
+/// waits, and what it has cut cannot be given back. This limit begins with the first wait (or with
+/// the first look at this_fiber::deadline(), the first fiber that is spawned), it can be lifted for
+/// a while, and it lies beside the DeadlineScopes of the work itself, which go on to hold
+/// meanwhile. The earlier of both ends a wait; fibers that are spawned inherit it as a deadline.
 ///
 /// Threads: its fiber.
 class TimeLimit final {
@@ -40,10 +40,10 @@ public:
         allowed_ = kNone;
         return is_running_ ? end_running() : false;
     }
-    /// Triggers `listener` when the time has passed, unless end() comes before. Another listener takes its
-    /// place. Does nothing where there is no limit.
-    /// Throws std::bad_alloc. Requires: called on a fiber; callbacks of the listener's tokens do not
-    /// suspend: they run on any worker, and may still be running after end().
+    /// Triggers `listener` when the time has passed, unless end() comes before. Another listener
+    /// takes its place. Does nothing where there is no limit.
+    /// Throws std::bad_alloc. Requires: called on a fiber; callbacks of the listener's tokens do
+    /// not suspend: they run on any worker, and may still be running after end().
     void stop_at_end(std::stop_source listener);
 
     /// From now on nothing is cut and no time passes, until restore().
