@@ -1,4 +1,4 @@
-// coir-soak: a server with a route for everything that a handler can do, and clients of all sorts.
+// coir-soak: a server with routes for most things that a handler can do, and clients of all sorts.
 // tests/soak/run starts both, as two processes.
 
 #include <chrono>

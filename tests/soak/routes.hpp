@@ -23,7 +23,7 @@ struct Served {
     http::Server* server = nullptr;
 };
 
-/// One route for each thing that a handler can do, or do wrong. Throws what opening a file throws.
+/// Routes for most things that a handler can do, or do wrong. Throws what opening a file throws.
 /// Requires: a fiber; `served` outlives the router.
 [[nodiscard]] http::Router make_routes(const Served& served);
 
