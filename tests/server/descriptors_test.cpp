@@ -109,6 +109,8 @@ TEST(Descriptors, RunningOutOfThemKeepsTheServerServing) {
             expect_alive(early);
         }
     }
+    // Who comes before the server has seen the others go is rightly told that it is full.
+    ASSERT_TRUE(holds_before(soon(), [&] { return server.process().open_descriptors() < 35; }));
     TcpClient late(server.port());
     expect_alive(late);
     expect_alive(early);
