@@ -16,6 +16,14 @@ bool is_engines_own(std::string_view name) noexcept {
            equals_ignoring_case(name, "Transfer-Encoding") || equals_ignoring_case(name, "Server");
 }
 
+// All the room at once: half a field, left behind for want of memory, would swallow the next line.
+void append_field(std::string& fields, std::string_view name, std::string_view value) {
+    constexpr std::string_view kColon = ": ";
+    constexpr std::string_view kEnd = "\r\n";
+    fields.reserve(fields.size() + name.size() + kColon.size() + value.size() + kEnd.size());
+    fields.append(name).append(kColon).append(value).append(kEnd);
+}
+
 }  // namespace
 
 Result<void> Response::header(std::string_view name, std::string_view value) {
@@ -25,13 +33,12 @@ Result<void> Response::header(std::string_view name, std::string_view value) {
     if (equals_ignoring_case(name, "Content-Type")) {
         return content_type(value);
     }
-    if (equals_ignoring_case(name, "Upgrade")) {
-        if (is_upgrade()) {
-            return Errc::invalid_field;
-        }
-        names_upgrade_ = true;
+    const bool names_upgrade = equals_ignoring_case(name, "Upgrade");
+    if (names_upgrade && is_upgrade()) {
+        return Errc::invalid_field;
     }
-    fields_.append(name).append(": ").append(value).append("\r\n");
+    append_field(fields_, name, value);
+    names_upgrade_ = names_upgrade_ || names_upgrade;
     touched_ = true;
     return {};
 }
@@ -50,7 +57,7 @@ Result<void> Response::trailer(std::string_view name, std::string_view value) {
     if (!syntax::is_token(name) || !syntax::is_field_value(value) || !trailers::may_have(name)) {
         return Errc::invalid_field;
     }
-    rare().trailers.append(name).append(": ").append(value).append("\r\n");
+    append_field(rare().trailers, name, value);
     return {};
 }
 

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdlib>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -14,8 +15,25 @@ namespace {
 
 // So many arrays, of which buffers are made, this thread does not get.
 thread_local int refusals = 0;
+// Nor anything else, such as the memory of strings.
+thread_local bool refuses_all = false;
 
 }  // namespace
+
+// Not inlined: GCC would take malloc() and delete, or new and free(), for a pair that does not match.
+[[gnu::noinline]] void* operator new(std::size_t size) {
+    void* const memory = refuses_all ? nullptr : std::malloc(size != 0 ? size : 1);
+    if (memory == nullptr) {
+        throw std::bad_alloc();
+    }
+    return memory;
+}
+[[gnu::noinline]] void operator delete(void* memory) noexcept {
+    std::free(memory);
+}
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept {
+    std::free(memory);
+}
 
 void* operator new[](std::size_t size) {
     if (refusals != 0) {
@@ -42,6 +60,31 @@ using test::kGet;
 using test::kNever;
 using test::pattern;
 using test::Served;
+
+// Names and values were collected one after the other, and stayed when there was no memory for the rest:
+// the next line became part of the value. And the connection option `upgrade` came without the field.
+TEST(Response, AFieldWithoutMemoryIsLeftOutWhole) {
+    const std::string value(100, 'x');
+    const auto is_refused = [](auto add) {
+        refuses_all = true;
+        try {
+            (void)add();
+        } catch (const std::bad_alloc&) {
+            refuses_all = false;
+            return true;
+        }
+        refuses_all = false;
+        return false;
+    };
+    Response response;
+    ASSERT_TRUE(response.header("X-A", "1").has_value());
+    ASSERT_TRUE(response.trailer("X-B", "2").has_value());
+    EXPECT_TRUE(is_refused([&] { return response.header("Upgrade", value); }));
+    EXPECT_TRUE(is_refused([&] { return response.trailer("X-C", value); }));
+    EXPECT_EQ(response.fields(), "X-A: 1\r\n");
+    EXPECT_EQ(response.trailers(), "X-B: 2\r\n");
+    EXPECT_FALSE(response.names_upgrade());
+}
 
 bool is_refused_memory(Response& response, std::string_view data) {
     refusals = 1;  // nothing suspends here
