@@ -86,8 +86,13 @@ void Connection::run() noexcept {
         if (next == Next::upgrade) [[unlikely]] {
             next = run_hook(std::move(exchange));
         } else if (exchange) {
-            if (next != Next::idle && exchange->has_timed_out()) {
-                server_.here().timeouts.add();
+            if (next != Next::idle) {
+                // What a handler has left in it, such as a hook that was dropped, may wait in its
+                // destructors. The pool must not see that.
+                exchange->response.reset();
+                if (exchange->has_timed_out()) {
+                    server_.here().timeouts.add();
+                }
             }
             server_.here().exchanges.give_back(std::move(exchange),
                                                next == Next::idle || next == Next::nothing);
@@ -362,6 +367,7 @@ Connection::Next Connection::switch_protocols(Exchange& exchange) {
 // request.
 Connection::Next Connection::run_hook(std::unique_ptr<Exchange> exchange) noexcept {
     UpgradeHook hook = exchange->response.take_upgrade();
+    exchange->response.reset();  // as in run()
     UpgradedStream upgraded(stream_, exchange->in.empty() ? Buffer() : std::move(exchange->in),
                             server_.stopping.get_token());
     server_.here().exchanges.give_back(std::move(exchange), false);

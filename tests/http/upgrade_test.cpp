@@ -4,14 +4,17 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "coir/base/error.hpp"
 #include "coir/http/upgraded_stream.hpp"
+#include "coir/runtime/this_fiber.hpp"
 #include "sample_routes.hpp"
 #include "support/tcp_client.hpp"
 #include "upgrades.hpp"
@@ -190,6 +193,53 @@ TEST(Upgrade, AHandlerThatGoesOnInHttpHasFailed) {
     }
     EXPECT_EQ(reports, 2);
     EXPECT_EQ(served.stats().handler_failures, 2U);
+}
+
+/// Something that waits in its destructor, as handles that join do.
+class WaitsAtItsEnd final {
+public:
+    explicit WaitsAtItsEnd(std::atomic<int>& ended) noexcept : ended_(&ended) {}
+    WaitsAtItsEnd(WaitsAtItsEnd&& other) noexcept : ended_(std::exchange(other.ended_, nullptr)) {}
+    WaitsAtItsEnd& operator=(WaitsAtItsEnd&& other) = delete;
+    ~WaitsAtItsEnd() {
+        if (ended_ != nullptr) {
+            this_fiber::sleep_for(std::chrono::milliseconds(1));
+            ++*ended_;
+        }
+    }
+
+private:
+    std::atomic<int>* ended_;
+};
+
+// A hook that was dropped was destroyed while its exchange was put into the pool of a worker. What it
+// held waited then, and the fiber went on at another worker, which put the exchange into a pool that was
+// not its own: a race with that pool's owner.
+TEST(Upgrade, AHookThatIsDroppedMayWaitAtItsEnd) {
+    std::atomic<int> ended = 0;
+    Router routes = echo_routes();
+    routes.get("/throws", [&ended](Request&, Response& response) {
+        ASSERT_TRUE(response.upgrade("echo", [held = WaitsAtItsEnd(ended)](UpgradedStream&) {})
+                        .has_value());
+        throw std::runtime_error("after all");
+    });
+    Served served(std::move(routes), {}, 3);
+    constexpr int kRounds = 20;
+    constexpr std::size_t kClients = 16;
+    for (int round = 0; round < kRounds; ++round) {
+        std::vector<std::unique_ptr<TcpClient>> clients;
+        for (std::size_t i = 0; i < kClients; ++i) {
+            clients.push_back(std::make_unique<TcpClient>(served.port()));
+            clients.back()->send(ask(kOffer, "GET /throws HTTP/1.1"));
+        }
+        for (const auto& client : clients) {
+            EXPECT_EQ(client->receive().status, 500);
+            client->expect_end();
+        }
+    }
+    served.server().stop(soon());
+    served.join();
+    EXPECT_EQ(ended, kRounds * static_cast<int>(kClients));
 }
 
 TEST(Upgrade, ComesBehindTheWholeBody) {
