@@ -43,6 +43,18 @@ TEST_P(TimeLimitOn, EndsWaitsUntilItEndsItself) {
     });
 }
 
+// One millisecond less than none was taken for no limit, two were over at once.
+TEST_P(TimeLimitOn, LessThanNoTimeIsOverAtOnce) {
+    run([] {
+        TimeLimit& limit = TimeLimit::current();
+        for (const auto allowed : {0ms, -1ms, -2ms, -std::chrono::milliseconds::max()}) {
+            limit.begin(allowed);
+            EXPECT_EQ(this_fiber::sleep_for(1h), std::errc::timed_out) << allowed.count();
+            EXPECT_TRUE(limit.end()) << allowed.count();
+        }
+    });
+}
+
 TEST_P(TimeLimitOn, BeginsWithTheFirstWait) {
     run([] {
         TimeLimit& limit = TimeLimit::current();

@@ -33,7 +33,8 @@ public:
     TimeLimit(const TimeLimit&) = delete;
     TimeLimit& operator=(const TimeLimit&) = delete;
 
-    /// milliseconds::max() means never. Requires: `allowed` is not negative.
+    /// milliseconds::max() means never; from 0 down it is over at once.
+    /// Requires: `allowed` is more than milliseconds::min().
     void begin(std::chrono::milliseconds allowed) noexcept { allowed_ = allowed; }
     /// The work is done. Returns whether its time had passed. Without begin() it does nothing.
     bool end() noexcept {
@@ -62,7 +63,7 @@ private:
     TimeLimit() noexcept = default;
     ~TimeLimit();
 
-    static constexpr std::chrono::milliseconds kNone{-1};
+    static constexpr std::chrono::milliseconds kNone = std::chrono::milliseconds::min();
 
     [[nodiscard]] bool is_set() const noexcept { return allowed_ != kNone; }
     /// When waits end; begins if it has not. Requires: is_set().
