@@ -86,8 +86,8 @@ void parse_chunked_post(benchmark::State& state) {
     std::array<std::byte, 64> body;
     for (auto _ : state) {
         const auto progress = parser.parse_head(head_bytes, head);
-        const auto decoded =
-            parser.decode_chunks(std::as_bytes(std::span(body_bytes)), body.data());
+        const auto decoded = parser.decode_chunks(std::as_bytes(std::span(body_bytes)), body.data(),
+                                                  body_bytes.size());
         if (!progress || !decoded || !decoded->complete || decoded->written != 2) {
             coir::bench::wrong_answer(state, "not parsed");
             break;
