@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "coir/base/retried.hpp"
 #include "coir/base/socket_calls.hpp"
 #include "coir/base/syscall.hpp"
 #include "coir/http/body_reader.hpp"
@@ -111,7 +112,9 @@ std::string talk(int fd, coir::fuzz::Pieces pieces) {
             return got;
         }
         pollfd entry{fd, static_cast<short>(POLLIN | (has_finished ? 0 : POLLOUT)), 0};
-        require(::poll(&entry, 1, 20'000) > 0, "a connection comes to its end");
+        // libFuzzer's own alarm interrupts it now and then.
+        const auto ready = coir::syscall::retried([&] { return ::poll(&entry, 1, 20'000); });
+        require(ready && *ready != 0, "a connection comes to its end");
     }
 }
 
