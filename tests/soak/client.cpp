@@ -94,6 +94,16 @@ void Client::expect_continue() {
     }
 }
 
+void Client::expect_bytes(std::string_view bytes) {
+    while (received_.size() < bytes.size() && receive()) {
+    }
+    if (!received_.starts_with(bytes)) {
+        throw Wrong("\"" + received_.substr(0, 60) + "\" instead of " +
+                    std::to_string(bytes.size()) + " bytes that were sent");
+    }
+    received_.erase(0, bytes.size());
+}
+
 std::string Client::rest(milliseconds limit) {
     const Deadline deadline = Deadline::after(limit);
     for (;;) {

@@ -35,6 +35,8 @@ public:
     test::HttpReply reply(bool to_head = false);
     /// The server wants the body.
     void expect_continue();
+    /// The server sends exactly these bytes next.
+    void expect_bytes(std::string_view bytes);
     /// Replies, none too: whatever comes until the server has finished, within `limit`.
     /// Empty too where the server has reset the connection.
     std::string rest(std::chrono::milliseconds limit);

@@ -113,6 +113,29 @@ void expects_continue(World& world, SmallRandom& random) {
     ++world.answered;
 }
 
+// With the first words of the other protocol behind the request.
+void leave_http(World& world, SmallRandom& random) {
+    Client client(world.any_server(random));
+    std::string said = pattern(static_cast<std::size_t>(random.below(3000)));
+    client.send(get("/leave", "Connection: upgrade\r\nUpgrade: echo\r\n") + said);
+    if (const test::HttpReply reply = client.reply(); reply.status != 101) {
+        throw Wrong("status " + std::to_string(reply.status) + " instead of 101");
+    }
+    client.expect_bytes(said);
+    for (int left = random.below(5); left > 0; --left) {
+        said = pattern(static_cast<std::size_t>(1 + random.below(20'000)));
+        client.send(said);
+        client.expect_bytes(said);
+    }
+    ++world.answered;
+    if (random.below(3) == 0) {
+        client.reset_at_the_end();
+    } else {
+        client.finish_sending();
+        client.expect_end();
+    }
+}
+
 void use_up_connection(World& world, SmallRandom& random) {
     constexpr std::uint64_t kBurst = 50;
     static_assert(kMaxRequests % kBurst == 0);
@@ -138,10 +161,10 @@ void use_up_connection(World& world, SmallRandom& random) {
 
 const std::vector<Behaviour>& good_behaviours() {
     static const std::vector<Behaviour> behaviours = {
-        {"keep-alive", keep_alive, 6},     {"short-lived", short_lived, 12},
-        {"pipelined", pipelined, 12},      {"by pieces", by_pieces, 4},
-        {"half-closed", half_closed, 4},   {"expects 100", expects_continue, 3},
-        {"used up", use_up_connection, 1},
+        {"keep-alive", keep_alive, 6},   {"short-lived", short_lived, 12},
+        {"pipelined", pipelined, 12},    {"by pieces", by_pieces, 4},
+        {"half-closed", half_closed, 4}, {"expects 100", expects_continue, 3},
+        {"leaves HTTP", leave_http, 3},  {"used up", use_up_connection, 1},
     };
     return behaviours;
 }

@@ -108,7 +108,7 @@ Question any_question(SmallRandom& random, bool small) {
 }
 
 Question last_question(SmallRandom& random) {
-    switch (random.below(9)) {
+    switch (random.below(10)) {
         case 0: return refused(get("/throws"), "/throws", 500, true);
         case 1: return refused(get("/no-memory"), "/no-memory", 500, true);
         case 2: return refused(get("/breaks-promise"), "/breaks-promise", 500, true);
@@ -120,6 +120,7 @@ Question last_question(SmallRandom& random) {
                     .body = body,
                     .closes = true};
         }
+        case 5: return refused(get("/late"), "/late", 503, true);
         default:
             return {.bytes = get("/hello", "Connection: close\r\n"),
                     .path = "close /hello",

@@ -24,6 +24,7 @@
 #include "coir/http/query.hpp"
 #include "coir/http/request.hpp"
 #include "coir/http/response.hpp"
+#include "coir/http/upgraded_stream.hpp"
 #include "coir/runtime/blocking.hpp"
 #include "coir/runtime/file.hpp"
 #include "coir/runtime/parker.hpp"
@@ -155,6 +156,23 @@ void wait_for_client(Request& request, Response& response) {
     response.body("waited");
 }
 
+// Until its time is over.
+void wait_too_long(Request&, Response&) {
+    (void)this_fiber::sleep_for(std::chrono::hours(1));
+}
+
+void echo_bytes(http::UpgradedStream& client) {
+    const auto soon = [] { return Deadline::after(std::chrono::seconds(8)); };
+    std::array<std::byte, 2000> room;
+    for (;;) {
+        const auto size = client.read_some(room, soon());
+        if (!size || *size == 0 ||
+            !client.stream().write_all(std::span(room).first(*size), soon())) {
+            return;
+        }
+    }
+}
+
 void fan_out(Request&, Response& response) {
     std::atomic<int> sum{0};
     Scope scope;
@@ -192,6 +210,7 @@ void say_stats(const Served& served, Response& response) {
     add("requests", server.requests);
     add("bad_requests", server.bad_requests);
     add("handler_failures", server.handler_failures);
+    add("handler_timeouts", server.handler_timeouts);
     add("timeouts", server.timeouts);
     add("refused", server.refused);
     add("accept_errors", server.accept_errors);
@@ -232,6 +251,12 @@ http::Router make_routes(const Served& served) {
 
     routes.get("/sleep/{ms}", sleep);
     routes.get("/wait/{ms}", wait_for_client);
+    routes.get("/late", wait_too_long, {.handler_timeout = milliseconds(20)});
+    routes.get("/leave", [](Request&, Response& response) {
+        if (!response.upgrade("echo", echo_bytes)) {
+            response.status(http::Status::upgrade_required);
+        }
+    });
     routes.get("/fan-out", fan_out);
     routes.get("/blocking", block);
 
