@@ -75,6 +75,16 @@ def _without_expectations(head):
     return re.sub(rb"(?im)^expect:", b"X-Expect:", head)
 
 
+def _with_one_line_of_expectations(head):
+    lines = head.split(b"\r\n")
+    expect = [line for line in lines if re.match(rb"(?i)expect:", line)]
+    if len(expect) < 2:
+        return head
+    values = b",".join(line.partition(b":")[2] for line in expect)
+    lines = [line for line in lines if line not in expect]
+    return b"\r\n".join([*lines, b"Expect:" + values])
+
+
 KNOWN = (
     Known("tabs around a value are blanks (RFC 9110, 5.6.3)", _without_tabs),
     Known("escapes in a path are the handler's, not framing (RFC 9112, 3.2)", _without_bad_escapes),
@@ -84,6 +94,7 @@ KNOWN = (
     Known("a name may begin with a dot, or have two (RFC 3986, 3.2.2)", _without_dots_in_host),
     Known("close is a whole option (RFC 9110, 7.6.1)", _without_false_close),
     Known("HTTP/1.0 has no expectations, so no two (RFC 9110, 10.1.1)", _without_expectations),
+    Known("lines of a list are one list (RFC 9110, 5.3)", _with_one_line_of_expectations),
 )
 
 
