@@ -77,6 +77,10 @@ class Client:
         self.socket.close()
 
     @property
+    def received(self):
+        return bytes(self._received)
+
+    @property
     def received_bytes(self):
         return len(self._received)
 

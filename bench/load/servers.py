@@ -57,14 +57,16 @@ def commands(program, workers, port):
 class Server:
     """One contender: one process, or several that share a port. Ends with its `with` block."""
 
-    def __init__(self, name, program, workers, cpus):
+    def __init__(self, name, program, workers, cpus, under=(), start_seconds=START_SECONDS):
+        """`under` is a command that runs the program, such as valgrind and its options."""
         self.name = name
+        self._start_seconds = start_seconds
         self.port = free_port()
         self.processes = []
         self._log = tempfile.TemporaryFile("w+")
         try:
             for index, command in enumerate(commands(program, workers, self.port)):
-                self._start(["taskset", "-c", ",".join(map(str, cpus)), *command])
+                self._start(["taskset", "-c", ",".join(map(str, cpus)), *under, *command])
                 self._wait_until_listening(index + 1)
         except BaseException:
             self.stop()
@@ -118,7 +120,7 @@ class Server:
         )
 
     def _wait_until_listening(self, count):
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + self._start_seconds
         while True:
             size = os.fstat(self._log.fileno()).st_size
             text = os.pread(self._log.fileno(), size, 0).decode(errors="replace")
@@ -126,6 +128,6 @@ class Server:
                 return
             ended = self.processes[-1].poll() is not None
             if ended or time.monotonic() > deadline:
-                trouble = "ended" if ended else f"was not listening after {START_SECONDS} s"
+                trouble = "ended" if ended else f"was not listening after {self._start_seconds} s"
                 raise RuntimeError(f"{self.name} {trouble}; it said:\n{text}")
             time.sleep(0.01)

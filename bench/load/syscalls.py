@@ -19,7 +19,7 @@ KINDS = {
 }
 
 
-def _traced(pid):
+def traced(pid):
     with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as status:
         return not re.search(r"^TracerPid:\s+0$", status.read(), re.MULTILINE)
 
@@ -35,7 +35,7 @@ def counting(pids):
         strace = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
         try:
             deadline = time.monotonic() + ATTACH_SECONDS
-            while not all(_traced(pid) for pid in pids):
+            while not all(traced(pid) for pid in pids):
                 if strace.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError(
                         "strace cannot attach to the server (is ptrace allowed here?);"

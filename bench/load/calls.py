@@ -1,0 +1,97 @@
+"""Every system call of a server, from strace's full record: which, and on which descriptor."""
+
+import os
+import re
+import subprocess
+import tempfile
+import time
+from collections import Counter
+from contextlib import contextmanager
+
+from syscalls import ATTACH_SECONDS, KINDS, traced
+
+_CALL = re.compile(r"^\d+ +(\w+)\((\d*)")
+# SIGSTOP ends a wait; so the client has made this one, not the server.
+_ENDED_BY_STOP = re.compile(r"^\d+ +(?:epoll_p?wait2?\(|<\.\.\. epoll_p?wait2? resumed).* EINTR ")
+# A look for events while fibers are ready: after so many of them, which repeats, and at each tick
+# of the clock, which does not. It finds nothing here.
+_LOOK = re.compile(r"^\d+ +(?:epoll_p?wait2?\(|<\.\.\. epoll_p?wait2? resumed).*, 0\) += 0$")
+_WAITS_FOR_SIGNALS = "rt_sigtimedwait"  # the main thread, which SIGSTOP wakes as well
+_KIND_OF = {name: kind for kind, names in KINDS.items() for name in names}
+
+
+class CannotTrace(Exception):
+    pass
+
+
+class Trace:
+    def __init__(self, pid, path):
+        self._path = path
+        self._event_fds = {
+            int(fd) for fd in os.listdir(f"/proc/{pid}/fd") if "eventfd" in _target(pid, fd)
+        }
+
+    def here(self):
+        """A mark between calls, if the server sleeps: strace writes each line out at once."""
+        return os.path.getsize(self._path)
+
+    def between(self, begin, end):
+        """How many calls of each kind; waking another thread is the kind `wake`, and an epoll_wait
+        that neither waits nor finds anything is the kind `look`."""
+        counts = Counter()
+        with open(self._path, "rb") as file:
+            file.seek(begin)
+            for line in file.read(end - begin).decode(errors="replace").splitlines():
+                if _ENDED_BY_STOP.search(line):
+                    counts["epoll_wait"] -= 1
+                if _LOOK.search(line):
+                    counts["epoll_wait"] -= 1
+                    counts["look"] += 1
+                if (call := _CALL.search(line)) and call[1] != _WAITS_FOR_SIGNALS:
+                    counts[self._kind(call[1], call[2])] += 1
+        return counts
+
+    def sum(self, marks):
+        """All calls between the first and the last mark. Each round between two of them is taken to
+        have as many looks as that with the fewest: the clock has ticked in the others."""
+        counts = self.between(marks[0], marks[-1])
+        rounds = [self.between(*ends)["look"] for ends in zip(marks, marks[1:])]
+        counts["look"] = min(rounds) * len(rounds)
+        return counts
+
+    def _kind(self, name, fd):
+        kind = _KIND_OF.get(name, name)
+        if fd and int(fd) in self._event_fds and kind in ("read", "write"):
+            return "wake" if kind == "write" else "woken"
+        return kind
+
+
+def _target(pid, fd):
+    try:
+        return os.readlink(f"/proc/{pid}/fd/{fd}")
+    except OSError:
+        return ""
+
+
+@contextmanager
+def tracing(pid):
+    """Yields a Trace of the process and all its threads."""
+    with tempfile.NamedTemporaryFile("r", prefix="coir-strace-") as record:
+        command = ["strace", "-f", "-qq", "-s", "0", "-e", "signal=none"]
+        command += ["-o", record.name, "-p", str(pid)]
+        strace = subprocess.Popen(
+            command, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+        try:
+            deadline = time.monotonic() + ATTACH_SECONDS
+            tasks = os.listdir(f"/proc/{pid}/task")
+            while not all(traced(task) for task in tasks):
+                if strace.poll() is not None:
+                    raise CannotTrace(f"strace cannot attach: {strace.stderr.read().strip()}")
+                if time.monotonic() > deadline:
+                    raise CannotTrace("strace does not attach")
+                time.sleep(0.01)
+            yield Trace(pid, record.name)
+        finally:
+            strace.terminate()  # Upon which it detaches.
+            strace.communicate()
