@@ -11,14 +11,12 @@
 #include <boost/fiber/buffered_channel.hpp>
 #include <boost/fiber/fiber.hpp>
 #include <boost/fiber/unbuffered_channel.hpp>
-#include <condition_variable>
-#include <deque>
-#include <mutex>
 #include <thread>
 
 #include "coir/runtime/runtime.hpp"
 #include "coir/sync/channel.hpp"
 #include "coir/sync/select.hpp"
+#include "sync/thread_queue.hpp"
 #include "wrong_answer.hpp"
 
 namespace {
@@ -64,7 +62,7 @@ BENCHMARK_CAPTURE(channel_hop, rendezvous, 0)
     ->UseRealTime();
 
 void unbounded_hop(benchmark::State& state) {
-    coir::Runtime runtime({.workers = 1});
+    coir::Runtime runtime({.workers = static_cast<std::size_t>(state.range(0))});
     runtime.run([&] {
         coir::UnboundedChannel<std::int64_t> there;
         coir::UnboundedChannel<std::int64_t> back;
@@ -84,7 +82,7 @@ void unbounded_hop(benchmark::State& state) {
     });
     state.SetItemsProcessed(2 * state.iterations());
 }
-BENCHMARK(unbounded_hop)->Name("sync/channel_hop/unbounded")->UseRealTime();
+BENCHMARK(unbounded_hop)->Name("sync/channel_hop/unbounded/workers")->Arg(1)->Arg(2)->UseRealTime();
 
 void select_hop(benchmark::State& state) {
     coir::Runtime runtime({.workers = 1});
@@ -172,33 +170,9 @@ void rendezvous_boost(benchmark::State& state) {
 }
 BENCHMARK(rendezvous_boost)->Name("sync/channel_hop/yardstick:boost/rendezvous")->UseRealTime();
 
-/// What threads would use.
-class ThreadQueue final {
-public:
-    void push(std::int64_t value) {
-        {
-            const std::lock_guard lock(mutex_);
-            values_.push_back(value);
-        }
-        changed_.notify_one();
-    }
-    std::int64_t pop() {
-        std::unique_lock lock(mutex_);
-        changed_.wait(lock, [this] { return !values_.empty(); });
-        const std::int64_t value = values_.front();
-        values_.pop_front();
-        return value;
-    }
-
-private:
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    std::deque<std::int64_t> values_;
-};
-
 void channel_hop_thread(benchmark::State& state) {
-    ThreadQueue there;
-    ThreadQueue back;
+    coir::bench::ThreadQueue there;
+    coir::bench::ThreadQueue back;
     std::thread echo([&] {
         for (std::int64_t value = there.pop(); value >= 0; value = there.pop()) {
             back.push(value + 1);

@@ -162,9 +162,15 @@ void StackSlabs::unmap(StackSlab& slab) noexcept {
 }
 
 void StackSlabs::give_back(const StackRegion* regions, std::size_t count) noexcept {
-    for (std::size_t i = 0; i != count; ++i) {
-        // The guard is outside this range and stays. A failure only keeps the memory.
-        (void)::madvise(regions[i].bottom(), usable_bytes_, MADV_DONTNEED);
+    for (std::size_t i = 0; i != count;) {
+        // One call for neighbours, with the guards between them: those stay, of either kind. A failure only
+        // keeps the memory.
+        std::byte* const bottom = regions[i].bottom();
+        std::byte* top = regions[i].top;
+        for (++i; i != count && regions[i].bottom() == top + guard_bytes_; ++i) {
+            top = regions[i].top;
+        }
+        (void)::madvise(bottom, static_cast<std::size_t>(top - bottom), MADV_DONTNEED);
     }
     const std::lock_guard lock(mutex_);
     for (std::size_t i = 0; i != count; ++i) {
@@ -198,6 +204,8 @@ void StackCache::give_back(StackRegion region) noexcept {
     if (warm_.size() > capacity_) {
         // The oldest half goes, so that a load around the limit does not pay for each stack.
         const std::size_t cold = std::max<std::size_t>((capacity_ + 1) / 2, 1);
+        std::sort(warm_.begin(), warm_.begin() + static_cast<std::ptrdiff_t>(cold),
+                  [](const StackRegion& a, const StackRegion& b) { return a.top < b.top; });
         slabs_.give_back(warm_.data(), cold);
         warm_.erase(warm_.begin(), warm_.begin() + static_cast<std::ptrdiff_t>(cold));
     }

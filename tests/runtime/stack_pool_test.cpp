@@ -118,6 +118,33 @@ TEST(StackSlabsDeathTest, TheGuardIsStillThereAfterTheStackWasGivenBack) {
                 "");
 }
 
+TEST(StackSlabsDeathTest, NeighboursGivenBackTogetherLoseTheirPagesAndKeepTheirGuards) {
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    for (const StackGuards guards : {StackGuards::lightest, StackGuards::mprotect}) {
+        StackSlabs slabs(16 * 1024, 0, guards);
+        std::vector<StackRegion> regions;
+        for (int i = 0; i != 5; ++i) {
+            regions.push_back(take_from(slabs));
+            fill(regions.back(), 0x55);
+        }
+        ASSERT_EQ(regions[1].bottom(), regions[0].top + slabs.guard_bytes());
+        // Two neighbours, and one apart: what lies between them is in use.
+        const StackRegion back[] = {regions[0], regions[1], regions[3]};
+        slabs.give_back(back, std::size(back));
+        EXPECT_EQ(*regions[2].bottom(), std::byte{0x55});
+        EXPECT_EQ(*(regions[2].top - 1), std::byte{0x55});
+        EXPECT_EQ(*regions[4].bottom(), std::byte{0x55});
+        for (const StackRegion& given : back) {
+            const StackRegion region = take_from(slabs);
+            ASSERT_EQ(region.top, given.top);
+            EXPECT_EQ(*region.bottom(), std::byte{0});
+            EXPECT_EQ(*(region.top - 1), std::byte{0});
+            EXPECT_EXIT(*static_cast<volatile std::byte*>(region.bottom() - 1) = std::byte{1},
+                        died_by_segv, "");
+        }
+    }
+}
+
 TEST(StackSlabsDeathTest, AFiberThatRecursesWithoutEndDies) {
     GTEST_FLAG_SET(death_test_style, "threadsafe");
     struct Recursion {

@@ -1,0 +1,3 @@
+module coir.bench/others
+
+go 1.23
