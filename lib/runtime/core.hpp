@@ -68,6 +68,8 @@ public:
     [[nodiscard]] bool asks_all_to_stop() const noexcept {
         return asks_all_.load(std::memory_order_seq_cst);
     }
+    /// Whether workers take work from each other.
+    [[nodiscard]] bool steals() const noexcept { return options_.steal && workers_.size() != 1; }
     [[nodiscard]] bool pins_workers() const noexcept { return options_.pin_workers; }
     void count_foreign_wake() noexcept { foreign_wakes_.fetch_add(1, std::memory_order_relaxed); }
     [[nodiscard]] std::uint64_t next_fiber_id() noexcept {

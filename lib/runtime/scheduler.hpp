@@ -120,7 +120,7 @@ private:
     IdleWorkers& idle_;
     boost::fibers::scheduler& boost_;
     ExceptionState& exceptions_;
-    const bool alone_;
+    const bool alone_;  // takes no work from others, and leaves them none
     const bool forces_migration_;
     bool finishing_ = false;
 
