@@ -46,24 +46,24 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def commands(program, workers, port):
+def commands(program, workers, port, arguments=()):
     """coir-floor has one thread, so it takes as many processes as coir-server takes workers."""
     command = [program, "--host", HOST, "--port", str(port)]
     if os.path.basename(program).startswith("coir-floor"):
         return [command] * workers
-    return [[*command, "--workers", str(workers)]]
+    return [[*command, "--workers", str(workers), *arguments]]
 
 
 class Server:
     """One contender: one process, or several that share a port. Ends with its `with` block."""
 
-    def __init__(self, name, program, workers, cpus):
+    def __init__(self, name, program, workers, cpus, arguments=()):
         self.name = name
         self.port = free_port()
         self.processes = []
         self._log = tempfile.TemporaryFile("w+")
         try:
-            for index, command in enumerate(commands(program, workers, self.port)):
+            for index, command in enumerate(commands(program, workers, self.port, arguments)):
                 self._start(["taskset", "-c", ",".join(map(str, cpus)), *command])
                 self._wait_until_listening(index + 1)
         except BaseException:
