@@ -46,18 +46,20 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def commands(program, workers, port):
+def commands(program, workers, port, arguments=()):
     """coir-floor has one thread, so it takes as many processes as coir-server takes workers."""
     command = [program, "--host", HOST, "--port", str(port)]
     if os.path.basename(program).startswith("coir-floor"):
         return [command] * workers
-    return [[*command, "--workers", str(workers)]]
+    return [[*command, "--workers", str(workers), *arguments]]
 
 
 class Server:
     """One contender: one process, or several that share a port. Ends with its `with` block."""
 
-    def __init__(self, name, program, workers, cpus, under=(), start_seconds=START_SECONDS):
+    def __init__(
+        self, name, program, workers, cpus, arguments=(), under=(), start_seconds=START_SECONDS
+    ):
         """`under` is a command that runs the program, such as valgrind and its options."""
         self.name = name
         self._start_seconds = start_seconds
@@ -65,7 +67,7 @@ class Server:
         self.processes = []
         self._log = tempfile.TemporaryFile("w+")
         try:
-            for index, command in enumerate(commands(program, workers, self.port)):
+            for index, command in enumerate(commands(program, workers, self.port, arguments)):
                 self._start(["taskset", "-c", ",".join(map(str, cpus)), *under, *command])
                 self._wait_until_listening(index + 1)
         except BaseException:

@@ -24,24 +24,16 @@
 #include <string_view>
 #include <vector>
 
+#include "answer_check.hpp"
+
 namespace {
 
+using coir::bench::judge;
+using coir::bench::kBaselineMix;
+using coir::bench::Shape;
+using coir::bench::Verdict;
+
 using Clock = std::chrono::steady_clock;
-
-struct Shape {
-    std::string_view request;
-    std::string_view end_of_answer;
-};
-
-constexpr std::array kShapes{
-    Shape{"GET /baseline11?a=13&b=42 HTTP/1.1\r\nHost: localhost:8080\r\n\r\n", "\r\n\r\n55"},
-    Shape{"POST /baseline11?a=13&b=42 HTTP/1.1\r\nHost: localhost:8080\r\n"
-          "Content-Length: 2\r\n\r\n20",
-          "\r\n\r\n75"},
-    Shape{"POST /baseline11?a=13&b=42 HTTP/1.1\r\nHost: localhost:8080\r\n"
-          "Transfer-Encoding: chunked\r\n\r\n2\r\n20\r\n0\r\n\r\n",
-          "\r\n\r\n75"},
-};
 
 // Closing first leaves the client's port in TIME_WAIT for a minute. One loopback address has 28,000
 // ports, used up in two seconds; this many addresses are enough for several minutes.
@@ -135,7 +127,7 @@ private:
     }
 
     const Shape& shape(const Connection& connection) const {
-        return kShapes[static_cast<std::size_t>(connection.answered) % kShapes.size()];
+        return kBaselineMix[static_cast<std::size_t>(connection.answered) % kBaselineMix.size()];
     }
 
     void ask(Connection& connection) {
@@ -162,17 +154,13 @@ private:
         connection.received += static_cast<std::size_t>(got);
         counts_.bytes += static_cast<std::uint64_t>(got);
         const std::string_view answer(connection.answer.data(), connection.received);
-        if (!answer.ends_with(shape(connection).end_of_answer)) {
-            // Not all of it yet, or the wrong body, or more than the body of two bytes.
-            const std::size_t head_bytes = answer.find("\r\n\r\n");
-            if (head_bytes != std::string_view::npos && answer.size() >= head_bytes + 6) {
+        switch (judge(answer, shape(connection).end_of_answer)) {
+            case Verdict::unfinished: return;
+            case Verdict::wrong:
                 ++counts_.wrong_answers;
                 reopen(index);
-            }
-            return;
-        }
-        if (!answer.starts_with("HTTP/1.1 200 ")) {
-            ++counts_.wrong_answers;
+                return;
+            case Verdict::right: break;
         }
         ++counts_.requests;
         if (++connection.answered == options_.requests) {

@@ -68,7 +68,11 @@ public:
     [[nodiscard]] bool asks_all_to_stop() const noexcept {
         return asks_all_.load(std::memory_order_seq_cst);
     }
+    /// Whether workers take work from each other.
+    [[nodiscard]] bool steals() const noexcept { return options_.steal && workers_.size() != 1; }
     [[nodiscard]] bool pins_workers() const noexcept { return options_.pin_workers; }
+    /// What `ticks` of run_clock are, as far as the runtime has been able to tell.
+    [[nodiscard]] std::chrono::nanoseconds to_time(std::uint64_t ticks) const noexcept;
     void count_foreign_wake() noexcept { foreign_wakes_.fetch_add(1, std::memory_order_relaxed); }
     [[nodiscard]] std::uint64_t next_fiber_id() noexcept {
         return last_id_.fetch_add(1, std::memory_order_relaxed) + 1;
@@ -82,7 +86,6 @@ private:
     void end_workers(Deadline deadline) noexcept;
     template <typename F>
     void for_each_fiber(F look);
-    [[nodiscard]] std::chrono::nanoseconds to_time(std::uint64_t ticks) const noexcept;
     void tell_stop() noexcept;
     [[nodiscard]] bool all_finished() const noexcept;
     [[nodiscard]] StackSlabs& slabs_of(std::size_t bytes);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -39,12 +40,17 @@ private:
 ///
 /// Watchers answer another problem: a worker that computes for long neither polls nor shares. While
 /// there is activity, up to kMaxWatchers sleepers sleep for kWatchInterval only and look after
-/// workers that have not moved on since.
+/// workers that have not moved on since. While there are fibers that run for long, the runtime is
+/// alert, and they look sooner.
 ///
 /// Threads: any.
 class IdleWorkers final {
 public:
+    using Clock = std::chrono::steady_clock;
+
     static constexpr int kMaxWatchers = 4;
+    /// How long the runtime stays alert: requests that are slow once in a second still find it so.
+    static constexpr std::chrono::seconds kAlert{1};
 
     explicit IdleWorkers(std::size_t workers)
         : sleepers_(workers), surplus_(workers), workers_(workers) {}
@@ -78,10 +84,20 @@ public:
     /// The sleeper to wake because nobody watches, counted as searching; or -1.
     [[nodiscard]] int replace_watchers(std::size_t worker) noexcept;
 
+    // A fiber has run for long.
+    void raise_alert(Clock::time_point now) noexcept {
+        alert_until_.store((now + kAlert).time_since_epoch().count(), std::memory_order_relaxed);
+    }
+    [[nodiscard]] bool is_alert(Clock::time_point now) const noexcept {
+        return now.time_since_epoch().count() < alert_until_.load(std::memory_order_relaxed);
+    }
+
 private:
     WorkerSet sleepers_;
     WorkerSet surplus_;
     const std::size_t workers_;
+    // In ticks of Clock. Written once per long run, so it lies beside what is only read.
+    std::atomic<Clock::rep> alert_until_{0};
     alignas(64) std::atomic<int> searching_{0};
     std::atomic<int> watchers_{0};
 };

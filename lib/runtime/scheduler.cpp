@@ -24,10 +24,15 @@ constexpr auto kSurplusPatience = 50us;
 // How long a worker may be on one fiber before others look after it; it is noticed within twice the
 // time. (Who is only preempted by the kernel for so long is looked after as well.)
 constexpr auto kWatchInterval = 1500us;
+// A fiber that runs for so long makes others that are ready wait for long...
+constexpr auto kLongRun = 200us;
+// ...so while there are such fibers others look more often. As long as the kernel's timer slack, which
+// sleepers add to it.
+constexpr auto kAlertInterval = 50us;
 // How far the coarse clock may be behind (a kernel with 100 Hz).
 constexpr auto kCoarseTick = 10ms;
-// Rounds without any activity before a watcher goes to sleep for good.
-constexpr int kQuietRounds = 5;
+// Time without any activity before a watcher goes to sleep for good.
+constexpr auto kQuiet = 5 * kWatchInterval;
 // Looks after which fibers may stay though migration is forced: some 50 ms.
 constexpr int kForcedPatience = 32;
 constexpr std::size_t kStealBatch = 64;
@@ -53,8 +58,8 @@ Scheduler::Scheduler(Worker& worker)
       idle_(worker.core().idle()),
       boost_(*context::active()->get_scheduler()),
       exceptions_(thread_exception_state()),
-      alone_(worker.core().worker_count() == 1),
-      forces_migration_(!alone_ && worker.core().forces_migration()),
+      alone_(!worker.core().steals()),
+      forces_migration_(worker.core().worker_count() != 1 && worker.core().forces_migration()),
       main_(context::active()),
       running_(main_),
       run_began_(run_ticks()),
@@ -102,9 +107,23 @@ void Scheduler::note_run() noexcept {
     const std::uint64_t now = run_ticks();
     const std::uint64_t run = now - run_began_;
     run_began_ = now;
-    if (run > longest_run_.load(std::memory_order_relaxed) && !on_dispatcher() &&
-        running_context() != main_) [[unlikely]] {
+    if (run > notable_run_ && !on_dispatcher() && running_context() != main_) [[unlikely]] {
+        note_notable_run(run);
+    }
+}
+
+void Scheduler::note_notable_run(std::uint64_t run) noexcept {
+    if (run > longest_run_.load(std::memory_order_relaxed)) {
         longest_run_.store(run, std::memory_order_relaxed);
+    }
+    const std::chrono::duration<double> time = worker_.core().to_time(run);
+    if (time < kLongRun) {
+        notable_run_ = run;
+        return;
+    }
+    notable_run_ = static_cast<std::uint64_t>(static_cast<double>(run) * (kLongRun / time));
+    if (!alone_) {
+        idle_.raise_alert(Clock::now());
     }
 }
 
@@ -387,12 +406,12 @@ void Scheduler::sleep(Clock::time_point until) noexcept {
     at_work_.store(false, std::memory_order_relaxed);
     idle_.enter_sleep(worker_.index());
     until = std::min(until, worker_.deadlines()->next_expiry());
-    if (quiet_rounds_ >= kQuietRounds && others_are_at_work()) {
-        quiet_rounds_ = 0;  // pairs with replace_watchers(): one of the two sees the other
+    if (quiet_ >= kQuiet && others_are_at_work()) {
+        quiet_ = {};  // pairs with replace_watchers(): one of the two sees the other
     }
-    const bool watching = quiet_rounds_ < kQuietRounds && idle_.become_watcher();
+    const bool watching = quiet_ < kQuiet && idle_.become_watcher();
     if (watching) {
-        until = std::min(until, last_watch_ + kWatchInterval);
+        until = std::min(until, last_watch_ + watch_interval(last_watch_));
     }
     State awake = State::running;
     bool woken = false;
@@ -418,7 +437,7 @@ void Scheduler::sleep(Clock::time_point until) noexcept {
         looks_pay_ = std::min(looks_pay_ + 1, 1);
     }
     if (woken || claimed || before == State::notified) {
-        quiet_rounds_ = 0;
+        quiet_ = {};
     }
 }
 
@@ -438,9 +457,14 @@ bool Scheduler::others_are_at_work() const noexcept {
     return false;
 }
 
+Scheduler::Clock::duration Scheduler::watch_interval(Clock::time_point now) const noexcept {
+    return idle_.is_alert(now) && !forces_migration_ ? kAlertInterval : kWatchInterval;
+}
+
 void Scheduler::watch_if_due() noexcept {
     const auto now = Clock::now();
-    if (now - last_watch_ < kWatchInterval) {
+    const auto interval = watch_interval(now);
+    if (now - last_watch_ < interval) {
         return;
     }
     last_watch_ = now;
@@ -449,7 +473,8 @@ void Scheduler::watch_if_due() noexcept {
         // A watcher that only looks around is not at work, or watchers would keep each other awake.
         active = (i != worker_.index() && watch(i) != Seen::idle) || active;
     }
-    quiet_rounds_ = active ? 0 : std::min(quiet_rounds_ + 1, kQuietRounds);
+    quiet_ =
+        active ? Clock::duration::zero() : std::min<Clock::duration>(quiet_ + interval, kQuiet);
 }
 
 void Scheduler::watch_neighbours() noexcept {

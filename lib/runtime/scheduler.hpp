@@ -94,6 +94,7 @@ private:
     [[nodiscard]] boost::fibers::context* take_ready() noexcept;
     [[nodiscard]] bool on_dispatcher() const noexcept { return running_context() == dispatcher_; }
     void note_run() noexcept;
+    void note_notable_run(std::uint64_t run) noexcept;
     [[nodiscard]] boost::fibers::context* take_queued() noexcept;
     [[nodiscard]] boost::fibers::context* take_migrating() noexcept;
     [[nodiscard]] bool must_leave(boost::fibers::context& ready) const noexcept;
@@ -111,6 +112,7 @@ private:
     void sleep(Clock::time_point until) noexcept;
     [[nodiscard]] bool others_are_at_work() const noexcept;
     void begin_work() noexcept;
+    [[nodiscard]] Clock::duration watch_interval(Clock::time_point now) const noexcept;
     void watch_if_due() noexcept;
     void watch_neighbours() noexcept;
     enum class Seen { idle, moves_on, hangs };
@@ -120,7 +122,7 @@ private:
     IdleWorkers& idle_;
     boost::fibers::scheduler& boost_;
     ExceptionState& exceptions_;
-    const bool alone_;
+    const bool alone_;  // takes no work from others, and leaves them none
     const bool forces_migration_;
     bool finishing_ = false;
 
@@ -138,6 +140,8 @@ private:
 
     std::uint64_t run_began_;  // in ticks
     std::atomic<std::uint64_t> longest_run_{0};
+    // In ticks: the longest run so far, or kLongRun if that is less. One comparison serves both.
+    std::uint64_t notable_run_ = 0;
     bool poll_is_due_ = false;
     bool pinned_first_ = false;
     std::uint32_t picks_since_poll_ = 0;
@@ -146,7 +150,7 @@ private:
     Clock::time_point surplus_since_{};
     // Two-bit predictor: whether to look before sleeping pays.
     int looks_pay_ = 0;
-    int quiet_rounds_ = 0;
+    Clock::duration quiet_{};  // since a watch() has last seen activity
     Clock::time_point last_watch_{};
     std::vector<std::uint64_t> runs_seen_;  // of each worker, at the last watch()
     std::vector<int> looks_in_vain_;        // in a row; counted with forced migration

@@ -97,6 +97,17 @@ TEST(ForcedMigrationOf, PinnedFibersAndSingleWorkersDoesNothing) {
     }
 }
 
+TEST(ForcedMigrationOf, WorkersThatDoNotStealHappensAsWell) {
+    Runtime runtime({.workers = 2, .steal = false, .force_migration = true});
+    runtime.run([] {
+        for (int turn = 0; turn != 100; ++turn) {
+            const int before = this_worker::index();
+            this_fiber::sleep_for(10us);
+            EXPECT_NE(this_worker::index(), before);
+        }
+    });
+}
+
 TEST(ForcedMigrationOf, ARuntimeIsAskedForByTheEnvironment) {
     const bool was_forced = test::migration_is_forced();
     ASSERT_EQ(::setenv("COIR_FORCE_MIGRATION", "1", 1), 0);

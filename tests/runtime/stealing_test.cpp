@@ -100,6 +100,46 @@ TEST(Stealing, PinnedFibersAreNeverTaken) {
     EXPECT_EQ(elsewhere, 0);
 }
 
+TEST(Stealing, IsLeftOutWhereTheOptionsSaySo) {
+    if (test::migration_is_forced()) {
+        GTEST_SKIP() << "every fiber goes to another worker when migration is forced";
+    }
+    Runtime runtime({.workers = 3, .steal = false});
+    std::atomic<int> elsewhere{0};
+    runtime.run([&] {
+        spawn({.worker = 2, .pinned = true}, [&] {
+            std::vector<test::JoinedFiber<void>> fibers;
+            for (int i = 0; i != 100; ++i) {
+                fibers.push_back(spawn([&] {
+                    compute(100us);
+                    elsewhere += this_worker::index() != 2;
+                    this_fiber::sleep_for(100us);
+                    elsewhere += this_worker::index() != 2;
+                }));
+            }
+            compute(10ms);  // far longer than it takes others to see that this worker hangs
+        }).join();
+    });
+    EXPECT_EQ(elsewhere, 0);
+    EXPECT_EQ(runtime.stats().steals, 0U);
+}
+
+TEST(Stealing, IsNotNeededForFibersFromOutside) {
+    Runtime runtime({.workers = 2, .steal = false});
+    std::atomic<bool> done{false};
+    std::atomic<bool> is_running{false};
+    test::JoinedFiber busy = runtime.spawn({.worker = 0, .pinned = true}, [&] {
+        is_running = true;
+        const auto patience = soon();
+        while (!done && !patience.has_passed(Clock::now())) {
+        }
+        EXPECT_TRUE(done);
+    });
+    ASSERT_TRUE(test::holds_before(soon(), [&] { return is_running.load(); }));
+    EXPECT_EQ(runtime.run([] { return this_worker::index(); }), 1);
+    done = true;
+}
+
 /// How many polls the runtime makes in `time`.
 std::uint64_t polls_during(const Runtime& runtime, Clock::duration time) {
     const auto before = runtime.stats().polls;

@@ -41,6 +41,10 @@ struct RuntimeOptions {
     /// Each worker stays on one of the processors that the process may use, the first worker on the first.
     /// Pays where nothing else runs on the machine; two programs that do so get in each other's way.
     bool pin_workers = false;
+    /// Idle workers take fibers that are ready, and look at descriptors, of busy ones. Off, a fiber waits
+    /// for its own worker however long that is busy, unless a fiber on another one wakes it. Pays off only
+    /// where the work is even; it is here so that what taking work gains can be measured.
+    bool steal = true;
     /// For tests: every time a fiber goes on, it does so on another worker than before, unless it is pinned
     /// or the other workers hang. Makes what depends on the thread fail each time. The environment
     /// variable COIR_FORCE_MIGRATION=1 says the same for all runtimes.

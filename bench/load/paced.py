@@ -1,0 +1,81 @@
+"""Runs coir-paced, the client with a timetable, and reads what it says."""
+
+import re
+import subprocess
+from dataclasses import asdict, dataclass
+
+from loads import LoadFailed
+from servers import HOST
+
+# Of the rate that was asked for; the rest is time for the last answers, and for a client that stalled.
+LEAST_RATE = 0.9
+
+
+@dataclass
+class Latency:
+    """Of one kind of request, in nanoseconds."""
+
+    count: int
+    p50: int
+    p90: int
+    p99: int
+    p999: int
+    max: int
+
+    def __str__(self):
+        values = (self.p50, self.p90, self.p99, self.p999, self.max)
+        return "".join(f"{value / 1000:10.1f}" for value in values)
+
+
+HEADING = "".join(f"{name:>10}" for name in ("p50 us", "p90", "p99", "p99.9", "max"))
+
+
+@dataclass
+class PacedResult:
+    requests: int
+    bytes: int
+    microseconds: int
+    latencies: dict  # {kind: Latency}
+
+    @property
+    def rate(self):
+        return self.requests / self.microseconds * 1e6
+
+    def as_dict(self):
+        return asdict(self) | {"rate": self.rate}
+
+
+def run_paced(
+    program, port, *, rate, seconds, connections, answer_bytes, before=(), options=()
+):
+    """One run at `rate` requests/s, or as many as possible if it is 0.
+
+    `before` stands before the command, to pin it. Raises LoadFailed on errors and wrong answers, and
+    if the rate was not kept: then latencies are those of a queue that grows.
+    """
+    command = [*before, program, "--host", HOST, "--port", str(port), "--rate", str(rate)]
+    command += ["--seconds", str(seconds), "--connections", str(connections), *options]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=seconds + 30, check=False
+    )
+    line = re.search(r"^result (.*)$", done.stdout, re.MULTILINE)
+    if done.returncode != 0 or not line:
+        raise LoadFailed(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
+    found = {name: int(value) for name, value in _pairs(line[1])}
+    errors = sum(found[name] for name in ("connect", "read", "write", "status", "timeout"))
+    if errors or not found["requests"] or found["requests"] != found["sent"]:
+        raise LoadFailed(f"the load met errors: {found}")
+    if found["bytes"] != found["requests"] * answer_bytes:
+        raise LoadFailed(f"answers are not of {answer_bytes} bytes each: {found}")
+    result = PacedResult(found["requests"], found["bytes"], found["microseconds"], {})
+    if found["unsent"] or result.rate < rate * LEAST_RATE:
+        raise LoadFailed(f"{rate:,.0f} requests/s were too many: {found}")
+    for text in re.findall(r"^latency (.*)$", done.stdout, re.MULTILINE):
+        values = dict(_pairs(text))
+        kind = values.pop("kind")
+        result.latencies[kind] = Latency(**{name: int(value) for name, value in values.items()})
+    return result
+
+
+def _pairs(text):
+    return (pair.split("=") for pair in text.split())
