@@ -137,18 +137,17 @@ RequestParser::RequestParser(const Limits& limits)
     // Both lengths in one head are refused here; llhttp would do it sooner or later, by its version.
     llhttp_set_lenient_chunked_length(pristine, 1);
     ::new (llhttp_) llhttp_t;
-    reset();
 }
 
-void RequestParser::reset() noexcept {
-    parsed_ = 0;
+// Not in reset(): few heads come so far.
+void RequestParser::begin_by_llhttp() noexcept {
+    *as_llhttp(llhttp_) = *as_llhttp(pristine_);  // what llhttp_init() does costs three calls
     line_begin_ = 0;
     target_size_ = 0;
     name_size_ = 0;
     field_count_ = 0;
     error_ = {};
     line_ = Line::unseen;
-    in_body_ = false;
 }
 
 // True once the request line has begun, at parsed_.
@@ -431,6 +430,9 @@ Errc RequestParser::finish_by_llhttp(RequestHead& head) noexcept {
 // Also a plain head that is refused comes here, so that one code says for which fault.
 Result<RequestParser::Progress> RequestParser::parse_by_llhttp(std::string_view bytes,
                                                                RequestHead& head) noexcept {
+    if (parsed_ == 0) {
+        begin_by_llhttp();
+    }
     if (parsed_ != line_begin_) [[unlikely]] {
         if (line_ == Line::unknown_to_llhttp) {
             if (const auto failure = judge_method(bytes)) {
@@ -448,9 +450,6 @@ Result<RequestParser::Progress> RequestParser::parse_by_llhttp(std::string_view 
     const std::size_t limit = line_begin_ + max_header_bytes_;
     const std::size_t end = std::min(bytes.size(), limit);
     llhttp_t* const llhttp = as_llhttp(llhttp_);
-    if (parsed_ == line_begin_) {
-        *llhttp = *as_llhttp(pristine_);  // what llhttp_init() does costs three calls
-    }
     const int error = llhttp_execute(llhttp, message_ + parsed_, end - parsed_);
     if (error == HPE_PAUSED) [[likely]] {
         parsed_ = static_cast<std::size_t>(llhttp->error_pos - message_);

@@ -52,7 +52,10 @@ public:
     RequestParser& operator=(const RequestParser&) = delete;
 
     /// Begins the next message.
-    void reset() noexcept;
+    void reset() noexcept {
+        parsed_ = 0;
+        in_body_ = false;
+    }
 
     /// Parses the head of a message. `bytes` is all of the message that has arrived: each call
     /// gives the same bytes again and what came since. Fills `head` when it is complete; the views
@@ -99,6 +102,7 @@ private:
     [[nodiscard]] Errc finish_by_llhttp(RequestHead& head) noexcept;
 
     [[nodiscard]] bool take_plain(std::string_view bytes, RequestHead& head) noexcept;
+    void begin_by_llhttp() noexcept;
     [[nodiscard, gnu::noinline]] Result<Progress> parse_by_llhttp(std::string_view bytes,
                                                                   RequestHead& head) noexcept;
 
