@@ -15,9 +15,13 @@ template <typename T>
     return value;
 }
 
+/// The first and the last T of so many bytes, which may overlap.
 template <typename T>
-inline void copy_one(char* to, const char* from) noexcept {
-    std::memcpy(to, from, sizeof(T));
+inline void copy_ends(char* to, const char* from, std::size_t size) noexcept {
+    const T first = load<T>(from);
+    const T last = load<T>(from + size - sizeof(T));
+    std::memcpy(to, &first, sizeof first);
+    std::memcpy(to + size - sizeof(T), &last, sizeof last);
 }
 
 template <typename T>
@@ -37,12 +41,12 @@ template <typename T>
                                                     std::size_t size) noexcept {
     if (size >= 8) {
         const std::size_t last = size - 8;  // overlaps the word before it
-        for (std::size_t at = 0; at < last; at += 8) {
+        for (std::size_t at = 8; at < last; at += 8) {
             if (!equal_one<std::uint64_t>(a + at, b + at)) {
                 return false;
             }
         }
-        return equal_one<std::uint64_t>(a + last, b + last);
+        return equal_one<std::uint64_t>(a, b) && equal_one<std::uint64_t>(a + last, b + last);
     }
     if (size >= 4) {
         return equal_one<std::uint32_t>(a, b) &&
@@ -51,21 +55,21 @@ template <typename T>
     return size == 0 || load_few(a, size) == load_few(b, size);
 }
 
-/// Returns the end of what it has written. The ranges do not overlap.
-inline char* copy(char* to, const char* from, std::size_t size) noexcept {
+/// Returns the end of what it has written. Ranges of more than 16 bytes do not overlap.
+[[gnu::always_inline]] inline char* copy(char* to, const char* from, std::size_t size) noexcept {
     char* const end = to + size;
     if (size > 16) {
         std::memcpy(to, from, size);
     } else if (size >= 8) {
-        copy_one<std::uint64_t>(to, from);
-        copy_one<std::uint64_t>(end - 8, from + size - 8);
+        copy_ends<std::uint64_t>(to, from, size);
     } else if (size >= 4) {
-        copy_one<std::uint32_t>(to, from);
-        copy_one<std::uint32_t>(end - 4, from + size - 4);
+        copy_ends<std::uint32_t>(to, from, size);
+    } else if (size >= 2) {
+        const char middle = from[size / 2];
+        copy_ends<char>(to, from, size);
+        to[size / 2] = middle;
     } else if (size != 0) {
         *to = *from;
-        to[size / 2] = from[size / 2];
-        end[-1] = from[size - 1];
     }
     return end;
 }

@@ -69,8 +69,7 @@ struct KnownFields {
 
     COIR_ALWAYS_INLINE void see(const char* name, std::size_t name_size,
                                 std::string_view value) noexcept {
-        constexpr unsigned kLengths = 1U << 4 | 1U << 6 | 1U << 10 | 1U << 14 | 1U << 17;
-        if (name_size > 17 || (kLengths >> name_size & 1) == 0) {
+        if (name_size >= sizeof kFirstLetters || kFirstLetters[name_size] != (*name | 0x20)) {
             return;
         }
         if (name_size != 4) {
@@ -95,10 +94,17 @@ struct KnownFields {
     std::string_view transfer_encoding;
 
 private:
+    // Of the one known name of each size: most others begin with another letter.
+    static constexpr char kFirstLetters[] = "\0\0\0\0h\0e\0\0\0c\0\0\0c\0\0t";
+
     COIR_NEVER_INLINE void see_other(const char* name, std::size_t name_size,
                                      std::string_view value) noexcept {
         if (name_size == 10 && is_name(name, "connection")) {
             seen |= kConnection;
+            if (equals_ignoring_case(value, "keep-alive")) {  // as most that there are
+                keep_alive = true;
+                return;
+            }
             for_each_element(value, [this](std::string_view option) {
                 close = close || equals_ignoring_case(option, "close");
                 keep_alive = keep_alive || equals_ignoring_case(option, "keep-alive");

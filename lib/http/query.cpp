@@ -16,33 +16,6 @@ int hex_digit(char c) noexcept {
 
 }  // namespace
 
-void Query::Iterator::advance() noexcept {
-    std::size_t start = 0;
-    while (start < rest_.size() && rest_[start] == '&') {
-        ++start;
-    }
-    if (start == rest_.size()) {
-        current_ = {};
-        rest_ = {};
-        return;
-    }
-    // One walk for both separators: a pair is short, and a call to memchr costs more than it saves.
-    const char* const begin = rest_.data() + start;
-    const char* const end = rest_.data() + rest_.size();
-    const char* equals = nullptr;
-    const char* stop = begin;
-    for (; stop != end && *stop != '&'; ++stop) {
-        if (*stop == '=' && equals == nullptr) {
-            equals = stop;
-        }
-    }
-    const char* const name_end = equals != nullptr ? equals : stop;
-    const char* const value = equals != nullptr ? equals + 1 : stop;
-    current_ = {{begin, static_cast<std::size_t>(name_end - begin)},
-                {value, static_cast<std::size_t>(stop - value)}};
-    rest_ = {stop, static_cast<std::size_t>(end - stop)};
-}
-
 std::optional<std::string_view> Query::find(std::string_view name) const noexcept {
     for (const QueryParameter& parameter : *this) {
         if (parameter.name == name) {

@@ -12,6 +12,7 @@
 #include "coir/base/assert.hpp"
 #include "coir/base/error.hpp"
 #include "head_check.hpp"
+#include "plain_head.hpp"
 #include "syntax.hpp"
 
 namespace coir::http {
@@ -121,6 +122,7 @@ RequestParser::RequestParser(const Limits& limits)
     : trusts_https_targets_(limits.trusts_https_targets),
       max_header_bytes_(
           static_cast<std::uint32_t>(std::min(limits.max_header_bytes, kMostHeaderBytes))),
+      max_plain_bytes_(limits.leaves_all_to_llhttp ? 0 : max_header_bytes_),
       max_header_fields_(
           static_cast<std::uint32_t>(std::min(limits.max_header_fields, kMostHeaderBytes))),
       max_target_bytes_(
@@ -135,20 +137,17 @@ RequestParser::RequestParser(const Limits& limits)
     // Both lengths in one head are refused here; llhttp would do it sooner or later, by its version.
     llhttp_set_lenient_chunked_length(pristine, 1);
     ::new (llhttp_) llhttp_t;
-    reset();
 }
 
-void RequestParser::reset() noexcept {
-    // What llhttp_init() does costs three calls; this is a few moves.
-    *as_llhttp(llhttp_) = *as_llhttp(pristine_);
-    parsed_ = 0;
+// Not in reset(): few heads come so far.
+void RequestParser::begin_by_llhttp() noexcept {
+    *as_llhttp(llhttp_) = *as_llhttp(pristine_);  // what llhttp_init() does costs three calls
     line_begin_ = 0;
     target_size_ = 0;
     name_size_ = 0;
     field_count_ = 0;
     error_ = {};
     line_ = Line::unseen;
-    in_body_ = false;
 }
 
 // True once the request line has begun, at parsed_.
@@ -354,23 +353,16 @@ std::error_code RequestParser::refuse_whole(Errc failure) noexcept {
     return true;
 }
 
-[[gnu::always_inline]] inline Errc RequestParser::finish_head(RequestHead& head) noexcept {
-    using head_check::KnownFields;
-    if (const Errc error = check_request_line(head); error != Errc{}) {
-        return error;
-    }
-    KnownFields known;
-    if (!head_check::check_fields(message_,
-                                  target_begin_ + target_size_ + head_check::kVersionTailBytes,
-                                  parsed_, fields_.get(), fields_.get() + field_count_, known)) {
-        return Errc::malformed_request;
-    }
+// What the fields say together, once they have been found. Inline in both ways that lead here.
+[[gnu::always_inline]] inline Errc RequestParser::finish_head(const char* message,
+                                                              std::uint32_t field_count,
+                                                              const head_check::KnownFields& known,
+                                                              RequestHead& head) noexcept {
     const bool is_1_1 = head.version == Version::http_1_1;
     head.chunked = false;
     head.content_length.reset();
     head.expects_continue = false;
     head.keep_alive = is_1_1;
-    head.target = {message_ + target_begin_, target_size_};
     head.authority = known.host;
     if (known.hosts != 1 && (known.hosts != 0 || is_1_1)) {
         return Errc::malformed_request;
@@ -385,19 +377,62 @@ std::error_code RequestParser::refuse_whole(Errc failure) noexcept {
     if (!is_valid_host(known)) {
         return Errc::malformed_request;
     }
-    if (const Errc error = head_check::split_target(head.target, trusts_https_targets_, head);
-        error != Errc{}) {
-        return error;
-    }
-    if (known.expects_more && is_1_1) {
-        return Errc::expectation_failed;
-    }
-    head.headers = Headers(message_, fields_.get(), field_count_);
+    head.headers = Headers(message, fields_.get(), field_count);
     return {};
+}
+
+[[gnu::always_inline]] inline bool RequestParser::take_plain(std::string_view bytes,
+                                                             RequestHead& head) noexcept {
+    head_check::KnownFields known;
+    std::uint32_t field_count = 0;
+    const std::uint32_t size = plain_head::take<byte_scan::Best>(
+        bytes.substr(0, max_plain_bytes_), {max_header_fields_, max_target_bytes_}, head,
+        fields_.get(), field_count, known);
+    if (size == 0 || finish_head(bytes.data(), field_count, known, head) != Errc{} ||
+        known.expects_more) [[unlikely]] {
+        return false;
+    }
+    parsed_ = size;
+    return true;
 }
 
 Result<RequestParser::Progress> RequestParser::parse_head(std::string_view bytes,
                                                           RequestHead& head) noexcept {
+    // Once per head at most: llhttp, which gets it else, then has seen some of it.
+    if (parsed_ == 0 && take_plain(bytes, head)) [[likely]] {
+        return Progress::head_complete;
+    }
+    return parse_by_llhttp(bytes, head);
+}
+
+Errc RequestParser::finish_by_llhttp(RequestHead& head) noexcept {
+    if (const Errc error = check_request_line(head); error != Errc{}) {
+        return error;
+    }
+    head_check::KnownFields known;
+    if (!head_check::check_fields(message_,
+                                  target_begin_ + target_size_ + head_check::kVersionTailBytes,
+                                  parsed_, fields_.get(), fields_.get() + field_count_, known)) {
+        return Errc::malformed_request;
+    }
+    head.target = {message_ + target_begin_, target_size_};
+    if (const Errc error = finish_head(message_, field_count_, known, head); error != Errc{}) {
+        return error;
+    }
+    if (const Errc error = head_check::split_target(head.target, trusts_https_targets_, head);
+        error != Errc{}) {
+        return error;
+    }
+    return known.expects_more && head.version == Version::http_1_1 ? Errc::expectation_failed
+                                                                   : Errc{};
+}
+
+// Also a plain head that is refused comes here, so that one code says for which fault.
+Result<RequestParser::Progress> RequestParser::parse_by_llhttp(std::string_view bytes,
+                                                               RequestHead& head) noexcept {
+    if (parsed_ == 0) {
+        begin_by_llhttp();
+    }
     if (parsed_ != line_begin_) [[unlikely]] {
         if (line_ == Line::unknown_to_llhttp) {
             if (const auto failure = judge_method(bytes)) {
@@ -418,7 +453,7 @@ Result<RequestParser::Progress> RequestParser::parse_head(std::string_view bytes
     const int error = llhttp_execute(llhttp, message_ + parsed_, end - parsed_);
     if (error == HPE_PAUSED) [[likely]] {
         parsed_ = static_cast<std::size_t>(llhttp->error_pos - message_);
-        const Errc failure = finish_head(head);
+        const Errc failure = finish_by_llhttp(head);
         if (failure != Errc{}) {
             return refuse_whole(failure);
         }

@@ -20,9 +20,10 @@ struct KnownFields;
 
 /// Turns bytes into requests, as strict as RFC 9112 allows a server to be.
 ///
-/// llhttp finds the pieces of a head; this class is the only one that knows it. What llhttp (8.1 and
-/// 9.x, which differ) lets pass is refused here: each head is checked line by line against what
-/// llhttp reported. Where the body ends is decided here and by ChunkDecoder alone.
+/// The pieces of a plain head that has come as a whole are found by plain_head.hpp in one pass, those
+/// of any other by llhttp, which this class alone knows. What llhttp (8.1 and 9.x, which differ) lets
+/// pass is refused here: each such head is checked line by line against what llhttp reported. What
+/// the pieces mean together, and where the body ends, is decided here and by ChunkDecoder alone.
 ///
 /// While a head is arriving only offsets are kept, so the bytes may move between two calls. The
 /// outcome does not depend on how the bytes were split.
@@ -34,6 +35,7 @@ public:
         std::size_t max_target_bytes;
         std::size_t max_chunk_extension_bytes = 16 * 1024;  // of all chunks of a body
         bool trusts_https_targets = false;                  // a TLS proxy stands in front
+        bool leaves_all_to_llhttp = false;  // plain heads too, for tests that compare the two
     };
     /// The most that Limits::max_header_bytes can be: HeaderSpan counts in 16 bits.
     static constexpr std::size_t kMostHeaderBytes = 65'000;
@@ -50,7 +52,10 @@ public:
     RequestParser& operator=(const RequestParser&) = delete;
 
     /// Begins the next message.
-    void reset() noexcept;
+    void reset() noexcept {
+        parsed_ = 0;
+        in_body_ = false;
+    }
 
     /// Parses the head of a message. `bytes` is all of the message that has arrived: each call
     /// gives the same bytes again and what came since. Fills `head` when it is complete; the views
@@ -91,7 +96,15 @@ private:
     [[nodiscard]] Errc judge_line(std::string_view bytes) noexcept;
     [[nodiscard]] Errc check_request_line(RequestHead& head) const noexcept;
     [[nodiscard]] bool is_valid_host(const head_check::KnownFields& known) noexcept;
-    [[nodiscard]] Errc finish_head(RequestHead& head) noexcept;
+    [[nodiscard]] Errc finish_head(const char* message, std::uint32_t field_count,
+                                   const head_check::KnownFields& known,
+                                   RequestHead& head) noexcept;
+    [[nodiscard]] Errc finish_by_llhttp(RequestHead& head) noexcept;
+
+    [[nodiscard]] bool take_plain(std::string_view bytes, RequestHead& head) noexcept;
+    void begin_by_llhttp() noexcept;
+    [[nodiscard, gnu::noinline]] Result<Progress> parse_by_llhttp(std::string_view bytes,
+                                                                  RequestHead& head) noexcept;
 
     // llhttp_t, whose header stays in the source: the one at work, and one as llhttp_init() makes
     // it.
@@ -100,7 +113,7 @@ private:
 
     // The message that is being parsed; offsets count from its first byte.
     const char* message_ = nullptr;  // only during a call
-    std::size_t parsed_ = 0;         // bytes that llhttp has seen, with the empty lines
+    std::size_t parsed_ = 0;         // bytes that have been seen, with the empty lines
     std::uint32_t line_begin_ = 0;   // the request line, after empty lines
     std::uint32_t target_begin_ = 0;
     std::uint32_t target_size_ = 0;
@@ -118,6 +131,7 @@ private:
 
     bool trusts_https_targets_;
     std::uint32_t max_header_bytes_;
+    std::uint32_t max_plain_bytes_;
     std::uint32_t max_header_fields_;
     std::uint32_t max_target_bytes_;
     std::unique_ptr<HeaderSpan[]> fields_;

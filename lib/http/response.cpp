@@ -1,6 +1,7 @@
 #include "coir/http/response.hpp"
 
 #include "body_sink.hpp"
+#include "bytes.hpp"
 #include "coir/base/error.hpp"
 #include "coir/http/headers.hpp"
 #include "syntax.hpp"
@@ -37,6 +38,7 @@ Result<void> Response::header(std::string_view name, std::string_view value) {
     if (names_upgrade && is_upgrade()) {
         return Errc::invalid_field;
     }
+    owns_text_ = true;
     append_field(fields_, name, value);
     names_upgrade_ = names_upgrade_ || names_upgrade;
     touched_ = true;
@@ -47,6 +49,7 @@ Result<void> Response::content_type(std::string_view type) {
     if (!syntax::is_field_value(type)) {
         return Errc::invalid_field;
     }
+    owns_text_ = true;
     owned_content_type_ = type;
     content_type_ = owned_content_type_;
     touched_ = true;
@@ -70,6 +73,11 @@ Result<void> Response::announce_trailer(std::string_view name) {
 }
 
 Response& Response::body(std::string_view text) {
+    if (text.size() <= short_body_.size()) {
+        bytes::copy(short_body_.data(), text.data(), text.size());
+        return body_static({short_body_.data(), text.size()});
+    }
+    owns_text_ = true;
     owned_body_ = text;
     return body_static(owned_body_);
 }
@@ -125,11 +133,15 @@ void Response::forget_rare() noexcept {
     rare_.reset();
 }
 
-void Response::give_memory_back() noexcept {
-    // Not by assignment: that may copy nothing into what is there, and keep it.
-    std::string().swap(fields_);
-    std::string().swap(owned_content_type_);
-    std::string().swap(owned_body_);
+void Response::forget_text() noexcept {
+    owns_text_ = false;
+    fields_.clear();
+    if (owned_body_.capacity() + fields_.capacity() + owned_content_type_.capacity() > kKeptBytes) {
+        // Not by assignment: that may copy nothing into what is there, and keep it.
+        std::string().swap(fields_);
+        std::string().swap(owned_content_type_);
+        std::string().swap(owned_body_);
+    }
 }
 
 Result<void> Response::send_earlier_replies(Deadline deadline) {

@@ -141,6 +141,23 @@ std::size_t head_bound(const Response& response, const Context& context) noexcep
            context.fields.size();
 }
 
+// As append_response(), where the head is all that goes to `out`.
+[[gnu::noinline]] bool append_without_body(Buffer& out, const Response& response,
+                                           const Context& context) {
+    const std::string_view body = response.body();
+    std::optional<std::uint64_t> length = body.size();
+    if (forbids_content(response.status())) {
+        length = 0;
+    } else if (context.is_head && body.empty()) {
+        // Not even 0: GET may have a body (RFC 9110, 8.6).
+        length = response.promised_length();
+    }
+    const bool says_length = length && !forbids_body(response.status());
+    append_head(out, response, context, says_length ? Framing::length : Framing::none,
+                length.value_or(0));
+    return !forbids_content(response.status()) && !context.is_head && !body.empty();
+}
+
 }  // namespace
 
 Framing streamed_framing(const Response& response, bool has_length,
@@ -162,19 +179,9 @@ void append_head(Buffer& out, const Response& response, const Context& context, 
 
 bool append_response(Buffer& out, const Response& response, const Context& context) {
     const std::string_view body = response.body();
-    if (context.is_head || body.size() > kLargeBody || forbids_content(response.status()))
-        [[unlikely]] {
-        std::optional<std::uint64_t> length = body.size();
-        if (forbids_content(response.status())) {
-            length = 0;
-        } else if (context.is_head && body.empty()) {
-            // Not even 0: GET may have a body (RFC 9110, 8.6).
-            length = response.promised_length();
-        }
-        const bool says_length = length && !forbids_body(response.status());
-        append_head(out, response, context, says_length ? Framing::length : Framing::none,
-                    length.value_or(0));
-        return !forbids_content(response.status()) && !context.is_head && !body.empty();
+    const bool has_content = response.status() == Status::ok || !forbids_content(response.status());
+    if (context.is_head || body.size() > kLargeBody || !has_content) [[unlikely]] {
+        return append_without_body(out, response, context);
     }
     append(out, head_bound(response, context) + body.size(), [&](char* at) {
         return put_head(at, response, context, Framing::length, body.size()).text(body);

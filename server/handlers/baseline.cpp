@@ -29,14 +29,15 @@ constexpr std::size_t kMaxSumBytes = 20;
     return true;
 }
 
+[[nodiscard, gnu::noinline]] Result<Sum> parse_encoded(std::string_view text) {
+    COIR_TRY(const std::string decoded, http::to_decoded(text));
+    return parse_integer<Sum>(decoded);
+}
+
 /// Query values are almost never encoded: only what is no integer as it came gets decoded.
 [[nodiscard]] Result<Sum> parse_value(std::string_view text) {
     const auto value = parse_integer<Sum>(text);
-    if (value || text.find('%') == std::string_view::npos) {
-        return value;
-    }
-    COIR_TRY(const std::string decoded, http::to_decoded(text));
-    return parse_integer<Sum>(decoded);
+    return value ? value : parse_encoded(text);
 }
 
 void refuse(http::Response& response, std::string_view why, std::string_view culprit) {
@@ -48,12 +49,13 @@ void refuse(http::Response& response, std::string_view why, std::string_view cul
 constexpr std::string_view kNoInteger = "not a 64-bit integer";
 constexpr std::string_view kOverflow = "the sum overflows 64 bits";
 
-[[nodiscard]] std::string to_text(const http::QueryParameter& parameter) {
-    std::string text(parameter.name);
-    if (!parameter.value.empty()) {
-        text.append(1, '=').append(parameter.value);
+[[gnu::cold]] void refuse(http::Response& response, std::string_view why,
+                          const http::QueryParameter& culprit) {
+    std::string text(culprit.name);
+    if (!culprit.value.empty()) {
+        text.append(1, '=').append(culprit.value);
     }
-    return text;
+    refuse(response, why, text);
 }
 
 /// False after a refusal.
@@ -61,11 +63,11 @@ constexpr std::string_view kOverflow = "the sum overflows 64 bits";
     for (const http::QueryParameter parameter : request.query()) {
         const auto value = parse_value(parameter.value);
         if (!value) {
-            refuse(response, kNoInteger, to_text(parameter));
+            refuse(response, kNoInteger, parameter);
             return false;
         }
         if (!add(sum, *value)) {
-            refuse(response, kOverflow, to_text(parameter));
+            refuse(response, kOverflow, parameter);
             return false;
         }
     }

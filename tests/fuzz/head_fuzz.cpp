@@ -1,5 +1,6 @@
-// The parser's door. Whatever the pieces in which bytes arrive: the same requests, or the same refusal; and what
-// it lets in has the form that the rest of the engine relies on.
+// The parser's doors. Whatever the pieces in which bytes arrive: the same requests, or the same refusal; what is
+// let in has the form that the rest of the engine relies on; and llhttp makes the same of a plain head as the door
+// for those.
 
 #include <algorithm>
 #include <cstddef>
@@ -8,6 +9,7 @@
 
 #include "fuzz/pieces.hpp"
 #include "fuzz/promise.hpp"
+#include "http/door_comparison.hpp"
 #include "http/event_log.hpp"
 
 namespace {
@@ -15,6 +17,7 @@ namespace {
 using coir::fuzz::require;
 using coir::http::Header;
 using coir::http::RequestHead;
+using coir::http::RequestParser;
 using coir::http::test::EventLog;
 
 bool is_visible(std::string_view text) {
@@ -61,8 +64,13 @@ void check_head(const RequestHead& head) {
             "there is one Host");
 }
 
-EventLog log_of(coir::fuzz::Pieces pieces, bool whole) {
-    EventLog log({.wants_headers = true, .on_head = &check_head});
+constexpr RequestParser::Limits kLimits{
+    .max_header_bytes = 4096, .max_header_fields = 16, .max_target_bytes = 1024};
+
+EventLog log_of(coir::fuzz::Pieces pieces, bool whole, bool leaves_all_to_llhttp = false) {
+    EventLog::Options options{.wants_headers = true, .limits = kLimits, .on_head = &check_head};
+    options.limits.leaves_all_to_llhttp = leaves_all_to_llhttp;
+    EventLog log(options);
     if (whole) {
         log.feed(pieces.all());
     }
@@ -77,7 +85,10 @@ EventLog log_of(coir::fuzz::Pieces pieces, bool whole) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const coir::fuzz::Pieces pieces(data, size);
-    require(log_of(pieces, true).events() == log_of(pieces, false).events(),
-            "pieces make no difference");
+    const EventLog log = log_of(pieces, true);
+    require(log.events() == log_of(pieces, false).events(), "pieces make no difference");
+    require(log.events() == log_of(pieces, true, true).events(), "nor does the door");
+    require(coir::http::test::difference_of_doors(pieces.all(), kLimits).empty(),
+            "each piece of a head lies where llhttp finds it");
     return 0;
 }

@@ -77,6 +77,20 @@ TEST(Response, TakesABodyByCopyByMoveOrNotAtAll) {
     EXPECT_EQ(response.body(), "literal");
 }
 
+// Few bytes are kept in another place than many, and the text may be a part of the body before.
+TEST(Response, CopiesABodyOfAnyLength) {
+    std::string text;
+    for (char c = 'A'; text.size() < 40; text.push_back(c++)) {
+        Response response;
+        response.body(std::string_view(std::string(text)));
+        EXPECT_EQ(response.body(), text);
+        for (std::size_t i = 1; i <= text.size(); ++i) {
+            response.body(response.body().substr(1));
+            EXPECT_EQ(response.body(), std::string_view(text).substr(i));
+        }
+    }
+}
+
 TEST(Response, ACodeThatIsNoFinalAnswerBecomes500) {
     Response response;
     EXPECT_EQ(response.status(Status::continue_).status(), Status{500});
@@ -104,7 +118,7 @@ TEST(Response, ResetGivesMuchMemoryBack) {
     EXPECT_TRUE(lies_within(response.content_type()));
     response.body(much);
     response.reset();
-    response.body("y");
+    response.body(std::string("y"));  // a copy would do without the string
     EXPECT_TRUE(lies_within(response.body()));
 }
 

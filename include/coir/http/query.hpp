@@ -68,6 +68,32 @@ private:
     std::string_view text_;
 };
 
+// Inline: a pair is a few bytes, and a call for each costs more than to walk over them.
+inline void Query::Iterator::advance() noexcept {
+    const char* begin = rest_.data();
+    const char* const end = begin + rest_.size();
+    while (begin != end && *begin == '&') {
+        ++begin;
+    }
+    if (begin == end) {
+        current_ = {};
+        rest_ = {};
+        return;
+    }
+    const char* name_end = begin;
+    while (name_end != end && *name_end != '=' && *name_end != '&') {
+        ++name_end;
+    }
+    const char* stop = name_end;
+    while (stop != end && *stop != '&') {
+        ++stop;
+    }
+    const char* const value = stop == name_end ? stop : name_end + 1;
+    current_ = {{begin, static_cast<std::size_t>(name_end - begin)},
+                {value, static_cast<std::size_t>(stop - value)}};
+    rest_ = {stop, static_cast<std::size_t>(end - stop)};
+}
+
 /// What '+' stands for: a blank in a query or a form, itself in a path.
 enum class Plus { is_blank, is_plus };
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -76,6 +77,7 @@ public:
     template <std::same_as<std::string> S>
     Response& body(S&& text) noexcept {
         owned_body_ = std::move(text);
+        owns_text_ = true;
         return body_static(owned_body_);
     }
     /// The whole body, neither copied nor owned.
@@ -227,13 +229,11 @@ public:
         content_type_ = {};
         body_ = {};
         promised_length_.reset();
-        fields_.clear();
+        if (owns_text_) {
+            forget_text();
+        }
         if (rare_) [[unlikely]] {
             forget_rare();
-        }
-        if (owned_body_.capacity() + fields_.capacity() + owned_content_type_.capacity() >
-            kKeptBytes) [[unlikely]] {
-            give_memory_back();
         }
     }
 
@@ -247,7 +247,7 @@ private:
         UpgradeHook upgrade;
     };
 
-    void give_memory_back() noexcept;
+    void forget_text() noexcept;
     [[nodiscard]] Rare& rare();
     // Not inline: neither every handler nor every connection should hold them.
     [[gnu::noinline]] void forget_file() noexcept;
@@ -258,12 +258,14 @@ private:
     bool close_ = false;
     bool names_upgrade_ = false;
     bool touched_ = false;
+    bool owns_text_ = false;         // something is, or was since reset(), in one of the strings
     std::string_view content_type_;  // static, or in owned_content_type_
-    std::string_view body_;          // static, or in owned_body_
+    std::string_view body_;          // static, or in short_body_ or owned_body_
     std::optional<std::uint64_t> promised_length_;
     std::string fields_;
     std::string owned_content_type_;
     std::string owned_body_;
+    std::array<char, 16> short_body_{};  // a copy of few bytes, as numbers are, is cheaper in here
     std::unique_ptr<Rare> rare_;
 };
 

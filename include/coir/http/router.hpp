@@ -86,9 +86,10 @@ private:
     Route& route_for(std::string_view pattern);
     void insert_exact(const Route* route);
     [[nodiscard]] const Route* find_exact(std::string_view path) const noexcept;
-    [[nodiscard]] Match find_with_parameters(Method method, std::string_view path,
-                                             PathParameters& parameters,
-                                             MethodSet allowed) const noexcept;
+    // Not inline: the others should not make room for what it needs.
+    [[nodiscard, gnu::noinline]] Match find_with_parameters(Method method, std::string_view path,
+                                                            PathParameters& parameters,
+                                                            MethodSet allowed) const noexcept;
     [[nodiscard]] static const Route* descend(const Node& node, std::string_view rest,
                                               std::size_t depth, Method method,
                                               PathParameters& parameters,
