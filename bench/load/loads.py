@@ -12,6 +12,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 PROFILES = ("baseline", "pipelined", "limited")
 SCRIPTS = {"baseline": "baseline.lua", "pipelined": "pipeline.lua"}
 PIPELINE_DEPTH = 16
+STEADY_PATIENCE = 120  # to connect all, 256 at a time
 
 
 class LoadFailed(Exception):
@@ -37,6 +38,17 @@ class LoadResult:
     @property
     def requests_per_second(self):
         return self.requests / self.microseconds * 1e6
+
+
+@dataclass
+class SteadyResult:
+    """An interval in which all connections were open from beginning to end."""
+
+    requests: int
+    connections: int
+    served: int  # connections that were answered in it
+    microseconds: int
+    cpu_nanoseconds: int  # of the servers
 
 
 def missing_programs(profiles, short_lived, strace):
@@ -85,4 +97,30 @@ def run_load(profile, port, *, seconds, connections, cpus, short_lived, answer_b
         raise LoadFailed(
             f"{result.requests} answers of {answer_bytes} bytes came as {result.bytes} bytes"
         )
+    return result
+
+
+def run_steady(steady, profile, server, *, seconds, connections, cpus, answer_bytes):
+    """One run of coir-steady, which reads the server's CPU clock itself; raises LoadFailed."""
+    command = ["taskset", "-c", ",".join(map(str, cpus)), steady]
+    command += ["--profile", profile, "--host", HOST, "--port", str(server.port)]
+    command += ["--connections", str(connections), "--threads", str(min(len(cpus), connections))]
+    command += ["--measured-ms", str(round(seconds * 1000)), "--answer-bytes", str(answer_bytes)]
+    for pid in server.pids:
+        command += ["--pid", str(pid)]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=seconds + STEADY_PATIENCE, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise LoadFailed(f"{' '.join(command)} did not end in time") from error
+    line = re.search(r"^result (.*)$", done.stdout, re.MULTILINE)
+    if done.returncode != 0 or not line:
+        raise LoadFailed(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
+    pairs = (pair.split("=") for pair in line[1].split())
+    result = SteadyResult(**{name: int(value) for name, value in pairs})
+    turns = result.requests / (PIPELINE_DEPTH if profile == "pipelined" else 1)
+    # Whoever has had no answer while the others had four each has been forgotten.
+    if not result.requests or (result.served < connections and turns >= 4 * connections):
+        raise LoadFailed(f"only {result.served} of {connections} connections were answered")
     return result

@@ -46,6 +46,31 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def share_cpus(workers):
+    """The first CPUs that we may use serve, the others load; on too small a machine all load."""
+    usable = sorted(os.sched_getaffinity(0))
+    serving, loading = usable[:workers], usable[workers:]
+    if not loading:
+        print(
+            "No CPU is left for the load: it shares the servers', and the figures are worth little."
+        )
+        loading = usable
+    return serving, loading
+
+
+def busy_seconds(cpus):
+    """What all programs together have used of these CPUs."""
+    wanted = {f"cpu{cpu}" for cpu in cpus}
+    ticks = 0
+    with open("/proc/stat", encoding="ascii") as stat:
+        for line in stat:
+            name, *fields = line.split()
+            if name in wanted:
+                user, nice, system, _idle, _iowait, irq, softirq = map(int, fields[:7])
+                ticks += user + nice + system + irq + softirq
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def commands(program, workers, port, arguments=()):
     """coir-floor has one thread, so it takes as many processes as coir-server takes workers."""
     command = [program, "--host", HOST, "--port", str(port)]

@@ -68,6 +68,11 @@ void Connection::run() noexcept {
         try {
             exchange = server_.here().exchanges.take();
             exchange->attach(stream_, server_.server_line);
+            // The exchange has served others before, and this fiber has just waited its turn: to give way
+            // once more would cost it a second one, with buffers in hand.
+            if (!is_flooded_) {
+                exchange->wire.has_given_way();
+            }
             next = serve(*exchange);
         } catch (...) {
             next = exchange ? fail_without_memory(*exchange) : refuse_without_memory();
@@ -140,6 +145,7 @@ Connection::Next Connection::serve(Exchange& exchange) {
         if (*read == 0) {
             return Next::close;
         }
+        is_flooded_ = *read == room.size();
         exchange.in.commit(*read);
         bool has_answered = false;
         const Next next = serve_arrived(exchange, has_answered);

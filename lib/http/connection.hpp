@@ -71,6 +71,7 @@ private:
     ConnectionRegistry::Entry entry_;
     TimeLimit& handlers_;          // how long they may take
     std::uint64_t requests_left_;  // until the connection closes
+    bool is_flooded_ = false;      // the last read was full: the next wait may be none
 };
 
 }  // namespace coir::http

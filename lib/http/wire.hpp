@@ -56,6 +56,8 @@ public:
     /// Before reads, and writes of a handler's: lets others run now and then. A peer that sends or reads as fast
     /// as this fiber works would keep its worker else, for nothing ever has to be waited for.
     void give_way() noexcept;
+    /// Others have run just now.
+    void has_given_way() noexcept { transfers_ = 0; }
     [[nodiscard]] bool is_over_limit() const noexcept {
         return out.size() >= options_.max_output_bytes;
     }

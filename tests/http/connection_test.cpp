@@ -5,6 +5,8 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
+#include <latch>
 #include <new>
 #include <span>
 #include <stdexcept>
@@ -13,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include "coir/base/number.hpp"
 #include "coir/runtime/runtime.hpp"
 #include "coir/runtime/this_fiber.hpp"
 #include "sample_routes.hpp"
@@ -358,6 +361,47 @@ TEST(Connection, ExchangesAreForgottenBetweenConnections) {
         EXPECT_EQ(client.receive().body, "20");
         client.close();
         EXPECT_TRUE(holds_before(soon(), [&] { return served.stats().open == 0; }));
+    }
+}
+
+// Exchanges go from connection to connection. Every 32nd one to be used gave way before it read, and its
+// request was answered behind all others that had come meanwhile.
+TEST(Connection, RequestsOfManyConnectionsAreTakenInTheOrderInWhichTheyCame) {
+    constexpr std::size_t kClients = 150;
+    std::vector<std::size_t> order;  // of one worker
+    Router routes;
+    routes.get("/{number}", [&order](Request& request, Response& response) {
+        order.push_back(parse_integer<std::size_t>(request.param("number")).value());
+        response.body("");
+    });
+    Served served(std::move(routes), {}, 1);
+    std::vector<TcpClient> clients;
+    for (std::size_t i = 0; i != kClients; ++i) {
+        clients.emplace_back(served.port());
+        clients.back().send(get("/" + std::to_string(i)));
+        EXPECT_EQ(clients.back().receive().status, 200);
+    }
+    order.clear();
+    std::latch is_busy{1};
+    std::latch may_go_on{1};
+    auto busy = served.runtime().spawn([&] {
+        is_busy.count_down();
+        may_go_on.wait();  // the thread, not the fiber
+    });
+    is_busy.wait();
+    for (std::size_t i = 0; i != kClients; ++i) {
+        clients[i].send(get("/" + std::to_string(i)));
+    }
+    may_go_on.count_down();
+    busy.join();
+    for (TcpClient& client : clients) {
+        EXPECT_EQ(client.receive().status, 200);
+    }
+    ASSERT_EQ(order.size(), kClients);
+    // The kernel may swap neighbours: it works on more than one processor.
+    constexpr std::size_t kNear = 8;
+    for (std::size_t i = 0; i != kClients; ++i) {
+        EXPECT_LT(i, order[i] + kNear) << order[i] << " was the " << i << "th";
     }
 }
 
