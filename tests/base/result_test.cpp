@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
+#include <type_traits>
 
 #include "coir/base/error.hpp"
 
@@ -46,6 +49,26 @@ TEST(Result, MovesItsValueOut) {
     EXPECT_EQ(result->get()->size(), 5U);
     const std::unique_ptr<std::string> text = *std::move(result);
     EXPECT_EQ(*text, "moved");
+}
+
+TEST(Result, OfAWordIsTwoWords) {
+    enum class Progress { some, all };
+    struct Pair {
+        std::uint32_t first;
+        std::uint32_t second;
+    };
+    static_assert(std::is_trivially_copyable_v<Result<std::size_t>>);
+    static_assert(sizeof(Result<std::size_t>) == 2 * sizeof(void*));
+    EXPECT_EQ(*Result<Progress>(Progress::some), Progress::some);
+    EXPECT_FALSE(*Result<bool>(false));
+    Result<Pair> pair(Pair{1, 2});
+    pair->second = 3;
+    EXPECT_EQ((*pair).second, 3U);
+    pair = Errc::unexpected_eof;
+    EXPECT_EQ(pair.error(), Errc::unexpected_eof);
+    pair = Pair{4, 5};
+    EXPECT_EQ(pair->first, 4U);
+    EXPECT_FALSE(pair.error());
 }
 
 TEST(Result, OfNothingIsSuccessOrAnError) {

@@ -13,6 +13,47 @@ namespace detail {
 
 [[noreturn]] void throw_error(std::error_code error);
 
+/// What a Result holds: a value, or an error.
+template <typename T>
+class Outcome final {
+public:
+    explicit Outcome(T value) noexcept(std::is_nothrow_move_constructible_v<T>)
+        : content_(std::in_place_index<0>, std::move(value)) {}
+    explicit Outcome(std::error_code error) noexcept : content_(std::in_place_index<1>, error) {}
+
+    [[nodiscard]] bool has_value() const noexcept { return content_.index() == 0; }
+    [[nodiscard]] const T* value() const noexcept { return std::get_if<0>(&content_); }
+    [[nodiscard]] std::error_code error() const noexcept {
+        const auto* error = std::get_if<1>(&content_);
+        return error == nullptr ? std::error_code{} : *error;
+    }
+
+private:
+    std::variant<T, std::error_code> content_;
+};
+
+/// The same in two words, which come back in registers: what system calls return.
+template <typename T>
+requires(std::is_trivially_copyable_v<T> && sizeof(T) <= sizeof(void*)) class Outcome<T> final {
+public:
+    explicit Outcome(T value) noexcept : value_(std::move(value)) {}
+    explicit Outcome(std::error_code error) noexcept
+        : code_(error.value()), category_(&error.category()) {}
+
+    [[nodiscard]] bool has_value() const noexcept { return category_ == nullptr; }
+    [[nodiscard]] const T* value() const noexcept { return has_value() ? &value_ : nullptr; }
+    [[nodiscard]] std::error_code error() const noexcept {
+        return has_value() ? std::error_code{} : std::error_code(code_, *category_);
+    }
+
+private:
+    union {
+        T value_;
+        int code_;
+    };
+    const std::error_category* category_ = nullptr;  // of the error, if it is one
+};
+
 }  // namespace detail
 
 /// A value, or the reason why there is none.
@@ -25,15 +66,13 @@ public:
     using value_type = T;
 
     Result(T value) noexcept(std::is_nothrow_move_constructible_v<T>)
-        : content_(std::in_place_index<0>, std::move(value)) {}
-    Result(std::error_code error) noexcept : content_(std::in_place_index<1>, error) {
-        COIR_ASSERT(error);
-    }
+        : outcome_(std::move(value)) {}
+    Result(std::error_code error) noexcept : outcome_(error) { COIR_ASSERT(error); }
     template <typename E>
     requires(std::is_error_code_enum_v<E> || std::is_error_condition_enum_v<E>) Result(E error)
     noexcept : Result(make_error_code(error)) {}
 
-    [[nodiscard]] bool has_value() const noexcept { return content_.index() == 0; }
+    [[nodiscard]] bool has_value() const noexcept { return outcome_.has_value(); }
     [[nodiscard]] explicit operator bool() const noexcept { return has_value(); }
 
     /// Requires: has_value().
@@ -62,15 +101,12 @@ public:
     }
 
     /// Why there is no value; no error when there is one.
-    [[nodiscard]] std::error_code error() const noexcept {
-        const auto* error = std::get_if<1>(&content_);
-        return error == nullptr ? std::error_code{} : *error;
-    }
+    [[nodiscard]] std::error_code error() const noexcept { return outcome_.error(); }
 
 private:
     T* checked() noexcept { return const_cast<T*>(std::as_const(*this).checked()); }
     const T* checked() const noexcept {
-        const T* const value = std::get_if<0>(&content_);
+        const T* const value = outcome_.value();
         COIR_ASSERT(value != nullptr);
         if (value == nullptr) {
             __builtin_unreachable();  // or the optimiser warns users of a null pointer
@@ -83,7 +119,7 @@ private:
         }
     }
 
-    std::variant<T, std::error_code> content_;
+    detail::Outcome<T> outcome_;
 };
 
 /// Success, or the reason why there is none.
