@@ -41,15 +41,21 @@ std::uintptr_t put_back(std::atomic<std::uintptr_t>& slot, Waiter& waiter) noexc
 
 }  // namespace
 
-TimerWheel::TimePoint DeadlineWheel::next_expiry() noexcept {
-    const std::lock_guard lock(lock_);
-    const auto next = wheel_.next_expiry();
-    return sleeps_.empty() ? next : std::min(next, sleeps_.begin()->end);
+void DeadlineWheel::note_due(TimerWheel::TimePoint at) noexcept {
+    if (at < next_expiry()) {
+        next_.store(at.time_since_epoch().count(), std::memory_order_relaxed);
+    }
+}
+
+void DeadlineWheel::arm(IoDeadline& deadline, Count at) noexcept {
+    deadline.comes_up_.store(at, std::memory_order_seq_cst);
+    note_due(wheel_.arm(deadline, TimerWheel::TimePoint(TimerWheel::Clock::duration(at))));
 }
 
 void DeadlineWheel::add(Sleep& sleep) noexcept {
     const std::lock_guard lock(lock_);
     sleeps_.insert(sleep);
+    note_due(sleep.end);
 }
 
 void DeadlineWheel::remove(Sleep& sleep) noexcept {
@@ -87,6 +93,12 @@ void DeadlineWheel::expire(TimerWheel::TimePoint now) noexcept {
             const std::lock_guard lock(lock_);
             TimerNode* const node = wheel_.expire(now);
             if (node == nullptr) {
+                // At once: the worker reads it without the lock, perhaps for a long sleep.
+                const auto next = wheel_.next_expiry();
+                next_.store((sleeps_.empty() ? next : std::min(next, sleeps_.begin()->end))
+                                .time_since_epoch()
+                                .count(),
+                            std::memory_order_relaxed);
                 return;
             }
             auto& deadline = static_cast<IoDeadline&>(*node);
@@ -94,8 +106,7 @@ void DeadlineWheel::expire(TimerWheel::TimePoint now) noexcept {
             deadline.comes_up_.store(IoDeadline::kNever, std::memory_order_seq_cst);
             const auto rearm = [&](IoDeadline::Count at) {
                 if (at != IoDeadline::kNever) {
-                    deadline.comes_up_.store(at, std::memory_order_seq_cst);
-                    wheel_.arm(deadline, TimerWheel::TimePoint(TimerWheel::Clock::duration(at)));
+                    arm(deadline, at);
                 }
             };
             std::uintptr_t held = deadline.slot_->load(std::memory_order_seq_cst);
@@ -155,8 +166,7 @@ void IoDeadline::arm(std::atomic<std::uintptr_t>& slot,
     }
     const Count at = deadline_.load(std::memory_order_relaxed);
     const std::lock_guard lock(wheel_->lock_);
-    comes_up_.store(at, std::memory_order_seq_cst);
-    wheel_->wheel_.arm(*this, TimerWheel::TimePoint(TimerWheel::Clock::duration(at)));
+    wheel_->arm(*this, at);
 }
 
 void IoDeadline::reset() noexcept {

@@ -34,8 +34,12 @@ class DeadlineWheel final {
 public:
     explicit DeadlineWheel(TimerWheel::TimePoint start) noexcept : wheel_(start) {}
 
-    /// A point at which expire() may have something to do.
-    [[nodiscard]] TimerWheel::TimePoint next_expiry() noexcept;
+    /// A point at which expire() may have something to do; too early where what was due then has gone.
+    /// Cost: a load. Threads: the worker.
+    [[nodiscard]] TimerWheel::TimePoint next_expiry() const noexcept {
+        return TimerWheel::TimePoint(
+            TimerWheel::Clock::duration(next_.load(std::memory_order_relaxed)));
+    }
     /// Times out every wait whose deadline has passed. Threads: any worker.
     void expire(TimerWheel::TimePoint now) noexcept;
 
@@ -50,8 +54,16 @@ public:
 private:
     friend class IoDeadline;
 
-    void end_sleeps(TimerWheel::TimePoint now) noexcept;
+    using Count = TimerWheel::TimePoint::rep;
 
+    void end_sleeps(TimerWheel::TimePoint now) noexcept;
+    /// Puts it into the wheel. Under lock_.
+    void arm(IoDeadline& deadline, Count at) noexcept;
+    /// That something is due then. Under lock_.
+    void note_due(TimerWheel::TimePoint at) noexcept;
+
+    // What next_expiry() says. Only the worker adds, so it sees its own additions. Written under lock_.
+    std::atomic<Count> next_{TimerWheel::TimePoint::max().time_since_epoch().count()};
     SpinLock lock_;
     boost::intrusive::multiset<Sleep> sleeps_;  // under lock_
     TimerWheel wheel_;                          // under lock_; its nodes are IoDeadlines

@@ -36,7 +36,8 @@ public:
     }
 
 private:
-    static constexpr std::size_t kBlock = 64;
+    // With the array's own size in front, a block is just below 16 KiB, which is what allocators like.
+    static constexpr std::size_t kBlock = 63;
 
     bool grow() noexcept {
         try {

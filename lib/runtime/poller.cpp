@@ -119,18 +119,19 @@ int Poller::wait_for_events_until(Clock::time_point until) noexcept {
 
 // False if `until` is too near, or the kernel refuses.
 bool Poller::alarm_rings_by(Clock::time_point until) noexcept {
+    // It may ring early for one that has gone; but it must not have rung already.
+    if (alarm_at_ <= until) {
+        return true;
+    }
     if (until < coarse_now() + kAlarmFrom) {
         return false;
     }
-    // It may ring early for one that has gone; but it must not have rung already.
-    if (alarm_at_ > until) {
-        itimerspec setting{};
-        setting.it_value = to_timespec(until.time_since_epoch());
-        if (::timerfd_settime(alarm_.get(), TFD_TIMER_ABSTIME, &setting, nullptr) != 0) {
-            return false;
-        }
-        alarm_at_ = until;
+    itimerspec setting{};
+    setting.it_value = to_timespec(until.time_since_epoch());
+    if (::timerfd_settime(alarm_.get(), TFD_TIMER_ABSTIME, &setting, nullptr) != 0) {
+        return false;
     }
+    alarm_at_ = until;
     return true;
 }
 

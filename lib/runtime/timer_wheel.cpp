@@ -24,6 +24,10 @@ TimerWheel::TimerWheel(TimePoint start) noexcept : start_(start) {
     }
 }
 
+TimerWheel::TimePoint TimerWheel::time_of(std::uint64_t tick) const noexcept {
+    return start_ + Tick(static_cast<Tick::rep>(tick));
+}
+
 std::uint64_t TimerWheel::tick_of(TimePoint point) const noexcept {
     if (point <= start_) {
         return 0;
@@ -69,12 +73,14 @@ void TimerWheel::unlink(TimerNode& node) noexcept {
     node.next = node.previous = nullptr;
 }
 
-void TimerWheel::arm(TimerNode& node, TimePoint deadline) noexcept {
+TimerWheel::TimePoint TimerWheel::arm(TimerNode& node, TimePoint deadline) noexcept {
     COIR_ASSERT(!node.is_armed());
     node.tick =
         std::max(tick_of(deadline), now_tick_);  // what is past fires with the next expire()
     link(node);
     ++size_;
+    // Rounded up, the last tick ends after the clock.
+    return deadline > TimePoint::max() - Tick(1) ? TimePoint::max() : time_of(node.tick);
 }
 
 void TimerWheel::disarm(TimerNode& node) noexcept {
@@ -140,7 +146,7 @@ TimerNode* TimerWheel::expire(TimePoint now) noexcept {
 
 TimerWheel::TimePoint TimerWheel::next_expiry() const noexcept {
     const std::uint64_t tick = next_busy_tick();
-    return tick == kNoTick ? TimePoint::max() : start_ + Tick(static_cast<Tick::rep>(tick));
+    return tick == kNoTick ? TimePoint::max() : time_of(tick);
 }
 
 bool TimerWheel::validate() const noexcept {

@@ -34,8 +34,8 @@ public:
     TimerWheel(const TimerWheel&) = delete;
     TimerWheel& operator=(const TimerWheel&) = delete;
 
-    /// Requires: !node.is_armed().
-    void arm(TimerNode& node, TimePoint deadline) noexcept;
+    /// Returns when expire() will give it: not before its deadline. Requires: !node.is_armed().
+    TimePoint arm(TimerNode& node, TimePoint deadline) noexcept;
     /// Does nothing if the node is not armed (any more).
     void disarm(TimerNode& node) noexcept;
 
@@ -63,6 +63,7 @@ private:
         unsigned slot;
     };
 
+    [[nodiscard]] TimePoint time_of(std::uint64_t tick) const noexcept;
     [[nodiscard]] std::uint64_t tick_of(TimePoint point) const noexcept;
     [[nodiscard]] Position position_of(std::uint64_t tick) const noexcept;
     void link(TimerNode& node) noexcept;
