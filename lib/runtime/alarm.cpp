@@ -3,12 +3,19 @@
 #include <utility>
 
 #include "coir/base/assert.hpp"
+#include "runtime/poll_callbacks.hpp"
 #include "runtime/worker.hpp"
 
 namespace coir::detail {
 
 Alarm::Alarm(std::stop_source listener) noexcept
-    : ForeignWaiter(trigger), listener_(std::move(listener)) {}
+    : ForeignWaiter(trigger), listener_(std::move(listener)) {
+    poll_callbacks.fetch_add(1, std::memory_order_relaxed);
+}
+
+Alarm::~Alarm() {
+    poll_callbacks.fetch_sub(1, std::memory_order_relaxed);
+}
 
 void Alarm::arm(Deadline end) noexcept {
     Worker* const worker = Worker::current();

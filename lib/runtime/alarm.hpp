@@ -28,7 +28,7 @@ public:
     void release() noexcept;
 
 private:
-    ~Alarm() = default;
+    ~Alarm();
 
     static void trigger(ForeignWaiter& waiter) noexcept;
 

@@ -165,6 +165,7 @@ std::vector<FiberInfo> RuntimeCore::fibers() {
             info.state = FiberInfo::State::waiting;
             info.waits_for = what;
             info.fd = fiber.waits_on_fd.load(std::memory_order_relaxed);
+            return;  // also if a worker waits in its place
         }
         for (const auto& worker : workers_) {
             if (worker->scheduler().running_context() == fiber.context()) {
@@ -224,6 +225,10 @@ void RuntimeCore::inject(boost::fibers::context& context) noexcept {
     const WakerGuard guard(*this);
     happens_before(&context);
     injected_.push(context);
+    if (workers_.size() == 1) {
+        workers_.front()->scheduler().notify();
+        return;
+    }
     // If nobody sleeps, everybody is about to look: at the next poll, or before sleeping.
     if (const int sleeper = idle_.take_sleeper(); sleeper >= 0) {
         workers_[static_cast<std::size_t>(sleeper)]->scheduler().notify();

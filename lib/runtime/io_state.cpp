@@ -6,6 +6,8 @@
 #include <thread>
 #include <vector>
 
+#include "runtime/poll_callbacks.hpp"
+
 namespace coir::detail {
 namespace {
 
@@ -130,6 +132,10 @@ bool IoState::has_ended() const noexcept {
 void IoState::set_listener(std::stop_source listener) noexcept {
     const std::lock_guard lock(listening_);
     listener_.swap(listener);
+    if (const int more = int{listener_.stop_possible()} - int{listener.stop_possible()};
+        more != 0) {
+        poll_callbacks.fetch_add(more, std::memory_order_relaxed);
+    }
 }
 
 std::stop_source IoState::listener() noexcept {

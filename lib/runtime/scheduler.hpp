@@ -23,7 +23,7 @@ class IdleWorkers;
 ///
 /// Boost.Fiber asks it at every switch. Each scheduler of Boost has a dispatcher fiber of its own,
 /// and only there does this class poll, steal and sleep; every other fiber merely takes the next one
-/// from the queue. The dispatcher runs when the queue is empty, and in between every kPollPicks
+/// from the queue. (Where there is but one worker, a fiber may do so too, see wait_in_place().) The dispatcher runs when the queue is empty, and in between every kPollPicks
 /// picks or when the kernel's coarse clock has moved on (1 to 10 ms; a look at every fourth pick), so
 /// that ready fibers cannot starve I/O, timers and fibers woken by other threads.
 ///
@@ -53,6 +53,12 @@ public:
     [[nodiscard]] const boost::fibers::context* running_context() const noexcept {
         return running_.load(std::memory_order_relaxed);
     }
+    /// Whether nobody else runs fibers here: who waits leaves its stack only for another fiber of this worker.
+    [[nodiscard]] bool is_alone() const noexcept { return alone_; }
+    /// Instead of a suspension of `fiber`, the running one, whose waiter is in its slot: where it would be
+    /// the dispatcher's turn, sleeps on the fiber's own stack. True if the fiber is ready then, and goes on;
+    /// false if it has to be suspended after all. Requires: is_alone().
+    [[nodiscard]] bool wait_in_place(const FiberControl& fiber) noexcept;
     /// Whether a yield would give way to nobody.
     [[nodiscard]] bool nothing_waits() noexcept;
 
@@ -87,8 +93,12 @@ public:
 private:
     using Clock = std::chrono::steady_clock;
 
+    /// This many fibers in the queue are worth a thief's wake-up at once.
+    static constexpr std::size_t kSurplusNow = 8;
+
     enum class State : std::uint32_t { running, notified, sleeping };
 
+    [[nodiscard]] bool has_ready_fibers_of_ours() const noexcept;
     [[nodiscard]] boost::fibers::context* next() noexcept;
     [[nodiscard]] boost::fibers::context* take_dispatcher() noexcept;
     [[nodiscard]] boost::fibers::context* take_ready() noexcept;
@@ -109,6 +119,7 @@ private:
     [[nodiscard]] bool rob(std::size_t victim) noexcept;
     [[nodiscard]] bool search() noexcept;
     bool find_surplus() noexcept;
+    bool sleep_for_own_sake(Clock::time_point until) noexcept;
     void sleep(Clock::time_point until) noexcept;
     [[nodiscard]] bool others_are_at_work() const noexcept;
     void begin_work() noexcept;
@@ -122,7 +133,8 @@ private:
     IdleWorkers& idle_;
     boost::fibers::scheduler& boost_;
     ExceptionState& exceptions_;
-    const bool alone_;  // takes no work from others, and leaves them none
+    const bool alone_;   // the only worker
+    const bool shares_;  // takes work from others, and leaves them some
     const bool forces_migration_;
     bool finishing_ = false;
 
@@ -143,6 +155,7 @@ private:
     // In ticks: the longest run so far, or kLongRun if that is less. One comparison serves both.
     std::uint64_t notable_run_ = 0;
     bool poll_is_due_ = false;
+    std::uint64_t finished_seen_ = 0;  // of the worker's fibers, when Boost last let go of such
     bool pinned_first_ = false;
     std::uint32_t picks_since_poll_ = 0;
     Clock::time_point last_poll_{};  // by the coarse clock
@@ -150,8 +163,8 @@ private:
     Clock::time_point surplus_since_{};
     // Two-bit predictor: whether to look before sleeping pays.
     int looks_pay_ = 0;
-    Clock::duration quiet_{};  // since a watch() has last seen activity
-    Clock::time_point last_watch_{};
+    Clock::duration quiet_{};               // since a watch() has last seen activity
+    Clock::time_point next_watch_{};        // when to look after others again
     std::vector<std::uint64_t> runs_seen_;  // of each worker, at the last watch()
     std::vector<int> looks_in_vain_;        // in a row; counted with forced migration
 

@@ -33,9 +33,13 @@ WakeReason consume(std::atomic<std::uintptr_t>& slot) noexcept {
 }
 
 void wake(Waiter& waiter, WakeReason reason) noexcept {
+    wake(waiter, reason, Worker::current());
+}
+
+void wake(Waiter& waiter, WakeReason reason, Worker* here) noexcept {
     waiter.reason = reason;
     if (waiter.fiber != nullptr) {
-        Worker::make_ready(*waiter.fiber);
+        Worker::make_ready(*waiter.fiber, here);
     } else {
         auto& foreign = static_cast<ForeignWaiter&>(waiter);
         foreign.wake(foreign);

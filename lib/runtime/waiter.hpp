@@ -80,6 +80,8 @@ template <typename BeforeLeaving>
 /// Makes the fiber ready: on this worker; on its own if it is pinned; on whichever looks first if the
 /// caller is no worker of its runtime. Or lets the thread go on. Requires: the caller has taken the waiter out of its slot.
 void wake(Waiter& waiter, WakeReason reason) noexcept;
+/// The same for who knows the thread's worker, or that it has none.
+void wake(Waiter& waiter, WakeReason reason, Worker* here) noexcept;
 
 /// Takes the waiter out of a slot and leaves `replacement`; null if none was there, and then a
 /// slot that is not closed holds `otherwise`.

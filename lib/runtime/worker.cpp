@@ -98,9 +98,8 @@ void Worker::inject(boost::fibers::context& context) noexcept {
     scheduler_->boost_scheduler().schedule_from_remote(&context);
 }
 
-void Worker::make_ready(FiberControl& fiber) noexcept {
+void Worker::make_ready(FiberControl& fiber, Worker* here) noexcept {
     boost::fibers::context& context = *fiber.context();
-    Worker* const here = current();
     fiber.waits_for.store(nullptr, std::memory_order_relaxed);
     if (here != nullptr && &here->core_ == fiber.core) {
         count(here->wakes);

@@ -40,7 +40,9 @@ public:
 
     /// Makes a fiber ready that is out of its slot: here, if this thread is a worker of its runtime.
     /// Threads: any.
-    static void make_ready(FiberControl& fiber) noexcept;
+    static void make_ready(FiberControl& fiber) noexcept { make_ready(fiber, current()); }
+    /// The same for who knows current().
+    static void make_ready(FiberControl& fiber, Worker* here) noexcept;
     /// Hands this worker a fiber; it cannot be stolen before it has arrived. Threads: any.
     void inject(boost::fibers::context& context) noexcept;
 
