@@ -55,9 +55,12 @@ def run_paced(
     """
     command = [*before, program, "--host", HOST, "--port", str(port), "--rate", str(rate)]
     command += ["--seconds", str(seconds), "--connections", str(connections), *options]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=seconds + 30, check=False
-    )
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=seconds + 30, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise LoadFailed(f"{' '.join(command)} does not end") from error
     line = re.search(r"^result (.*)$", done.stdout, re.MULTILINE)
     if done.returncode != 0 or not line:
         raise LoadFailed(f"{' '.join(command)}\n{done.stdout}{done.stderr}")

@@ -16,6 +16,7 @@ KINDS = {
     "accept": {"accept", "accept4"},
     "close": {"close", "shutdown"},
     "futex": {"futex"},
+    "guard": {"madvise", "mprotect"},  # of a new stack; which of the two, the kernel decides
 }
 
 
