@@ -9,12 +9,12 @@
 namespace coir::detail {
 
 Alarm::Alarm(std::stop_source listener) noexcept
-    : ForeignWaiter(trigger), listener_(std::move(listener)) {
-    poll_callbacks.fetch_add(1, std::memory_order_relaxed);
-}
+    : ForeignWaiter(trigger), listener_(std::move(listener)) {}
 
 Alarm::~Alarm() {
-    poll_callbacks.fetch_sub(1, std::memory_order_relaxed);
+    if (is_counted_) {
+        poll_callbacks.fetch_sub(1, std::memory_order_relaxed);
+    }
 }
 
 void Alarm::arm(Deadline end) noexcept {
@@ -22,6 +22,9 @@ void Alarm::arm(Deadline end) noexcept {
     COIR_ASSERT(worker != nullptr);
     if (end.is_never()) {
         return;
+    }
+    if (worker->scheduler().is_alone() && !std::exchange(is_counted_, true)) {
+        poll_callbacks.fetch_add(1, std::memory_order_relaxed);
     }
     owners_.fetch_add(1, std::memory_order_relaxed);
     slot_.store(reinterpret_cast<std::uintptr_t>(static_cast<Waiter*>(this)),

@@ -37,6 +37,7 @@ private:
     std::optional<Sleep> sleep_;
     std::shared_ptr<DeadlineWheel> wheel_;  // in which sleep_ was put last
     std::stop_source listener_;
+    bool is_counted_ = false;     // as one of poll_callbacks
     std::atomic<int> owners_{1};  // 1, or 2 while it is armed or being triggered; 0 deletes it
 };
 

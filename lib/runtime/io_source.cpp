@@ -230,7 +230,7 @@ Result<void> IoSource::stop_on_hang_up(std::stop_source listener) noexcept {
                                 : make_error_code(Errc::not_a_fiber);
     }
     // Set first, then the look: whoever reports an end looks for a listener after that.
-    state->set_listener(listener);
+    state->set_listener(listener, worker->scheduler().is_alone());
     bool moved = false;
     if (auto watched = worker->poller().watch(fd_.get(), *state, IoState::reading, false, moved);
         !watched) {
@@ -247,7 +247,7 @@ Result<void> IoSource::stop_on_hang_up(std::stop_source listener) noexcept {
 
 void IoSource::forget_hang_up() noexcept {
     if (IoState* const state = state_.load(std::memory_order_acquire)) {
-        state->set_listener(std::stop_source(std::nostopstate));
+        state->set_listener(std::stop_source(std::nostopstate), false);
     }
 }
 

@@ -91,7 +91,7 @@ void IoState::recycle(IoState* state) noexcept {
     for (auto& slot : state->slots) {
         slot.store(kSlotEmpty, std::memory_order_relaxed);
     }
-    state->set_listener(std::stop_source(std::nostopstate));
+    state->set_listener(std::stop_source(std::nostopstate), false);
     state->canceled.store(false, std::memory_order_relaxed);
     state->urgent.store(false, std::memory_order_relaxed);
     state->poller.store(0, std::memory_order_relaxed);
@@ -129,12 +129,12 @@ bool IoState::has_ended() const noexcept {
     return value != 0 && static_cast<std::uint16_t>(value) == generation();
 }
 
-void IoState::set_listener(std::stop_source listener) noexcept {
+void IoState::set_listener(std::stop_source listener, bool counts) noexcept {
     const std::lock_guard lock(listening_);
     listener_.swap(listener);
-    if (const int more = int{listener_.stop_possible()} - int{listener.stop_possible()};
-        more != 0) {
-        poll_callbacks.fetch_add(more, std::memory_order_relaxed);
+    if (counts != is_counted_) {
+        is_counted_ = counts;
+        poll_callbacks.fetch_add(counts ? 1 : -1, std::memory_order_relaxed);
     }
 }
 

@@ -55,8 +55,8 @@ public:
     /// Whether the peer has finished sending, or the connection has failed, as far as anybody was told.
     [[nodiscard]] bool has_ended() const noexcept;
 
-    /// The one to tell when that happens, or nobody. Threads: any.
-    void set_listener(std::stop_source listener) noexcept;
+    /// The one to tell when that happens, or nobody; whether it counts as one of poll_callbacks. Threads: any.
+    void set_listener(std::stop_source listener, bool counts) noexcept;
     /// To be asked for after report_end() or a cancel(), and told when the state is let go: callbacks may
     /// destroy the descriptor's owner.
     [[nodiscard]] std::stop_source listener() noexcept;
@@ -81,7 +81,9 @@ public:
 
 private:
     SpinLock listening_;
-    std::stop_source listener_{std::nostopstate};  // under listening_
+    // Under listening_.
+    std::stop_source listener_{std::nostopstate};
+    bool is_counted_ = false;
 
     [[nodiscard]] std::uint16_t generation() const noexcept {
         return static_cast<std::uint16_t>(generation_and_holders.load(std::memory_order_relaxed) >>
