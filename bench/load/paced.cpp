@@ -32,6 +32,7 @@
 #include <vector>
 
 #include "answer_check.hpp"
+#include "command_line.hpp"
 #include "histogram.hpp"
 
 namespace {
@@ -285,30 +286,16 @@ private:
 };
 
 bool read_options(int argc, char** argv, Options& options) {
-    for (int i = 1; i + 1 < argc; i += 2) {
-        const std::string_view name = argv[i];
-        const double number = std::atof(argv[i + 1]);
-        if (name == "--host") {
-            options.host = argv[i + 1];
-        } else if (name == "--port") {
-            options.port = static_cast<int>(number);
-        } else if (name == "--connections") {
-            options.connections = static_cast<int>(number);
-        } else if (name == "--rate") {
-            options.rate = number;
-        } else if (name == "--seconds") {
-            options.seconds = number;
-        } else if (name == "--warm-up") {
-            options.warm_up = number;
-        } else if (name == "--slow-every") {
-            options.slow_every = static_cast<int>(number);
-        } else if (name == "--sleep") {
-            options.sleep = static_cast<int>(number);
-        } else {
-            return false;
-        }
-    }
-    return argc % 2 == 1 && options.port > 0 && options.connections > 0 && options.rate >= 0 &&
+    const bool are_known = coir::bench::read_command_line(argc, argv,
+                                                          {{"--host", &options.host},
+                                                           {"--port", &options.port},
+                                                           {"--connections", &options.connections},
+                                                           {"--rate", &options.rate},
+                                                           {"--seconds", &options.seconds},
+                                                           {"--warm-up", &options.warm_up},
+                                                           {"--slow-every", &options.slow_every},
+                                                           {"--sleep", &options.sleep}});
+    return are_known && options.port > 0 && options.connections > 0 && options.rate >= 0 &&
            options.warm_up >= 0 && options.seconds > options.warm_up && options.slow_every >= 0;
 }
 

@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "answer_check.hpp"
+#include "command_line.hpp"
 
 namespace {
 
@@ -183,24 +184,13 @@ private:
 };
 
 bool read_options(int argc, char** argv, Options& options) {
-    for (int i = 1; i + 1 < argc; i += 2) {
-        const std::string_view name = argv[i];
-        const int number = std::atoi(argv[i + 1]);
-        if (name == "--host") {
-            options.host = argv[i + 1];
-        } else if (name == "--port") {
-            options.port = number;
-        } else if (name == "--connections") {
-            options.connections = number;
-        } else if (name == "--seconds") {
-            options.seconds = number;
-        } else if (name == "--requests") {
-            options.requests = number;
-        } else {
-            return false;
-        }
-    }
-    return argc % 2 == 1 && options.port > 0 && options.connections > 0 && options.requests > 0;
+    const bool are_known = coir::bench::read_command_line(argc, argv,
+                                                          {{"--host", &options.host},
+                                                           {"--port", &options.port},
+                                                           {"--connections", &options.connections},
+                                                           {"--seconds", &options.seconds},
+                                                           {"--requests", &options.requests}});
+    return are_known && options.port > 0 && options.connections > 0 && options.requests > 0;
 }
 
 }  // namespace

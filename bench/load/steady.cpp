@@ -34,6 +34,8 @@
 #include <thread>
 #include <vector>
 
+#include "command_line.hpp"
+
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -70,7 +72,7 @@ constexpr std::chrono::seconds kPatience{30};  // for all answers of those, and 
 
 struct Options {
     const char* host = "127.0.0.1";
-    std::string_view profile = "baseline";
+    const char* profile = "baseline";
     long port = 0;
     long connections = 64;
     long threads = 1;
@@ -317,32 +319,18 @@ void run(const Options& options) {
 }
 
 bool read_options(int argc, char** argv, Options& options) {
-    for (int i = 1; i + 1 < argc; i += 2) {
-        const std::string_view name = argv[i];
-        const long number = std::atol(argv[i + 1]);
-        if (name == "--host") {
-            options.host = argv[i + 1];
-        } else if (name == "--profile") {
-            options.profile = argv[i + 1];
-        } else if (name == "--port") {
-            options.port = number;
-        } else if (name == "--connections") {
-            options.connections = number;
-        } else if (name == "--threads") {
-            options.threads = number;
-        } else if (name == "--warm-up-ms") {
-            options.warm_up_ms = number;
-        } else if (name == "--measured-ms") {
-            options.measured_ms = number;
-        } else if (name == "--answer-bytes") {
-            options.answer_bytes = number;
-        } else if (name == "--pid") {
-            options.pids.push_back(static_cast<pid_t>(number));
-        } else {
-            return false;
-        }
-    }
-    return argc % 2 == 1 && options.port > 0 && options.threads > 0 &&
+    const bool are_known =
+        coir::bench::read_command_line(argc, argv,
+                                       {{"--host", &options.host},
+                                        {"--profile", &options.profile},
+                                        {"--port", &options.port},
+                                        {"--connections", &options.connections},
+                                        {"--threads", &options.threads},
+                                        {"--warm-up-ms", &options.warm_up_ms},
+                                        {"--measured-ms", &options.measured_ms},
+                                        {"--answer-bytes", &options.answer_bytes},
+                                        {"--pid", &options.pids}});
+    return are_known && options.port > 0 && options.threads > 0 &&
            options.connections >= options.threads && options.answer_bytes > 0 &&
            options.measured_ms > 0 && options.warm_up_ms >= 0 &&
            !bursts_of(options.profile).empty();

@@ -17,11 +17,12 @@
 #include "coir/http/response.hpp"
 #include "coir/http/server.hpp"
 #include "coir/runtime/runtime.hpp"
+#include "command_line.hpp"
 
 namespace {
 
 struct Options {
-    std::string host = "127.0.0.1";
+    const char* host = "127.0.0.1";
     int port = 0;
     int workers = 0;
     int steal = 1;
@@ -29,24 +30,13 @@ struct Options {
 };
 
 bool read_options(int argc, char** argv, Options& options) {
-    for (int i = 1; i + 1 < argc; i += 2) {
-        const std::string_view name = argv[i];
-        const int number = std::atoi(argv[i + 1]);
-        if (name == "--host") {
-            options.host = argv[i + 1];
-        } else if (name == "--port") {
-            options.port = number;
-        } else if (name == "--workers") {
-            options.workers = number;
-        } else if (name == "--steal") {
-            options.steal = number;
-        } else if (name == "--slow-us") {
-            options.slow_us = number;
-        } else {
-            return false;
-        }
-    }
-    return argc % 2 == 1 && options.port >= 0 && options.port <= 65535 && options.workers >= 0 &&
+    const bool are_known = coir::bench::read_command_line(argc, argv,
+                                                          {{"--host", &options.host},
+                                                           {"--port", &options.port},
+                                                           {"--workers", &options.workers},
+                                                           {"--steal", &options.steal},
+                                                           {"--slow-us", &options.slow_us}});
+    return are_known && options.port >= 0 && options.port <= 65535 && options.workers >= 0 &&
            options.slow_us >= 0;
 }
 
