@@ -9,7 +9,8 @@ endif()
 if(PROJECT_IS_TOP_LEVEL)
     set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
     find_program(COIR_CCACHE ccache)
-    if(COIR_CCACHE)
+    # It cannot know that a profile has changed.
+    if(COIR_CCACHE AND NOT COIR_PROFILE)
         foreach(language C CXX)
             if(NOT DEFINED CMAKE_${language}_COMPILER_LAUNCHER)
                 set(CMAKE_${language}_COMPILER_LAUNCHER "${COIR_CCACHE}")
@@ -42,6 +43,25 @@ if(COIR_SANITIZE STREQUAL "address")
     # The check of dynamic types opens a pipe to see whether an object can be read, and reports a sound
     # one where no descriptors are left. Tests that run out of them are worth more.
     add_compile_options(-fno-sanitize=vptr)
+endif()
+
+# Optimisation by what programs have done in a run for that purpose (GCC). Profiles are found by the names of
+# objects below the build directory, so that one directory can use what another has recorded. Code
+# that has not run is compiled as if there were no profile.
+if(COIR_PROFILE)
+    if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "GNU" OR NOT COIR_PROFILE_DIR)
+        message(FATAL_ERROR "COIR_PROFILE needs GCC, and COIR_PROFILE_DIR.")
+    endif()
+    if(COIR_PROFILE STREQUAL "record")
+        set(coir_profile -fprofile-generate=${COIR_PROFILE_DIR} -fprofile-update=atomic)
+    elseif(COIR_PROFILE STREQUAL "use")
+        set(coir_profile -fprofile-use=${COIR_PROFILE_DIR} -fprofile-partial-training -Wno-missing-profile)
+    else()
+        message(FATAL_ERROR "COIR_PROFILE is '${COIR_PROFILE}': say record, use or nothing.")
+    endif()
+    list(APPEND coir_profile -fprofile-prefix-path=${PROJECT_BINARY_DIR})
+    add_compile_options(${coir_profile})
+    add_link_options(${coir_profile})
 endif()
 
 # For our own code only. Functions that touch thread_local state are COIR_OPAQUE, or the optimiser could

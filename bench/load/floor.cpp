@@ -290,15 +290,18 @@ char* write_reply(char* out, const Request& request) {
 
 // ---- the loop ----
 
+volatile std::sig_atomic_t told_to_stop = 0;
+
 class Floor {
 public:
     explicit Floor(int listener) : listener_(listener) {
         if (!watch(EPOLL_CTL_ADD, listener_, EPOLLIN | EPOLLET)) std::abort();
     }
 
-    [[noreturn]] void run() {
+    /// Until a signal.
+    void run() {
         std::array<epoll_event, kEventsPerWait> events;
-        for (;;) {
+        while (!told_to_stop) {
             const int ready = epoll_wait(epoll_, events.data(), kEventsPerWait, -1);
             for (int i = 0; i < ready; ++i) {
                 const epoll_event event = events[static_cast<std::size_t>(i)];
@@ -486,7 +489,7 @@ int main(int argc, char** argv) {
     }
 
     for (const int signal : {SIGTERM, SIGINT}) {
-        std::signal(signal, [](int) { _exit(0); });
+        std::signal(signal, [](int) { told_to_stop = 1; });
     }
     allow_many_descriptors();
     const int listener = listen_on(address);
