@@ -298,7 +298,6 @@ public:
         if (!watch(EPOLL_CTL_ADD, listener_, EPOLLIN | EPOLLET)) std::abort();
     }
 
-    /// Until a signal.
     void run() {
         std::array<epoll_event, kEventsPerWait> events;
         while (!told_to_stop) {

@@ -35,9 +35,11 @@ class CpuTime:
 
 
 def built(name):
-    """The newest program of that name in the repository's build directories."""
+    """The newest program of that name in the repository's build directories, but for those that train."""
     found = glob.glob(os.path.join(REPOSITORY, "build*", "**", name), recursive=True)
-    return max(filter(os.path.isfile, found), key=os.path.getmtime, default=None)
+    to_train = os.path.join(REPOSITORY, "build", "train", "")
+    found = (path for path in found if os.path.isfile(path) and not path.startswith(to_train))
+    return max(found, key=os.path.getmtime, default=None)
 
 
 def free_port():
