@@ -1,10 +1,8 @@
 #include "runtime/io_state.hpp"
 
-#include <memory>
+#include <algorithm>
 #include <mutex>
-#include <new>
 #include <thread>
-#include <vector>
 
 #include "runtime/poll_callbacks.hpp"
 
@@ -16,60 +14,25 @@ constexpr int kAddressBits = 48;
 constexpr std::uint64_t kAddressMask = (std::uint64_t{1} << kAddressBits) - 1;
 
 constexpr std::uint32_t kOneGeneration = 1U << 16;
+constexpr std::uint32_t kLastGeneration = 0xffffU << 16;
 constexpr std::uint32_t kHolders = kOneGeneration - 1;
 
-/// Free states of the whole process. It is an allocator, so it is process-wide: an IoSource can
-/// outlive the runtime in which it was first used.
-class FreeStates final {
-public:
-    IoState* take() noexcept {
-        const std::lock_guard lock(mutex_);
-        if (first_ == nullptr && !grow()) {
-            return nullptr;
-        }
-        IoState* const state = first_;
-        first_ = state->next_free;
-        return state;
-    }
-    void give_back(IoState* state) noexcept {
-        const std::lock_guard lock(mutex_);
-        state->next_free = first_;
-        first_ = state;
-    }
-
-private:
-    // With the array's own size in front, a block is just below 16 KiB, which is what allocators like.
-    static constexpr std::size_t kBlock = 63;
-
-    bool grow() noexcept {
-        try {
-            blocks_.push_back(std::make_unique<IoState[]>(kBlock));
-        } catch (const std::bad_alloc&) {
-            return false;
-        }
-        for (std::size_t i = 0; i != kBlock; ++i) {
-            IoState& state = blocks_.back()[i];
-            state.next_free = first_;
-            first_ = &state;
-        }
-        return true;
-    }
-
-    std::mutex mutex_;
-    IoState* first_ = nullptr;
-    std::vector<std::unique_ptr<IoState[]>> blocks_;
-};
-
-FreeStates& free_states() noexcept {
+/// Of the whole process, like an allocator: an IoSource can outlive the runtime in which it was first used.
+IoStateSlabs& slabs() noexcept {
     // Never destroyed: a static IoSource may be destroyed after it.
-    static FreeStates* const instance = new FreeStates;
+    static IoStateSlabs* const instance = new IoStateSlabs;
     return *instance;
 }
 
 }  // namespace
 
 IoState* IoState::acquire() noexcept {
-    return free_states().take();
+    return slabs().take();
+}
+
+void IoState::resume_at(std::uint16_t generation) noexcept {
+    generation_and_holders.store(std::max<std::uint32_t>(generation, 1) * kOneGeneration,
+                                 std::memory_order_relaxed);
 }
 
 void IoState::await_closers() const noexcept {
@@ -81,8 +44,11 @@ void IoState::await_closers() const noexcept {
 
 void IoState::recycle(IoState* state) noexcept {
     // Both sides change this one word, so either hold() sees the new generation or this sees the holder.
-    state->generation_and_holders.fetch_add(kOneGeneration, std::memory_order_acq_rel);
-    while ((state->generation_and_holders.load(std::memory_order_acquire) & kHolders) != 0) {
+    auto& word = state->generation_and_holders;
+    if (word.fetch_add(kOneGeneration, std::memory_order_acq_rel) >= kLastGeneration) {
+        word.fetch_add(kOneGeneration, std::memory_order_acq_rel);  // 0 is none
+    }
+    while ((word.load(std::memory_order_acquire) & kHolders) != 0) {
         std::this_thread::yield();  // a few instructions, unless it is preempted there
     }
     for (IoDeadline& deadline : state->deadlines) {
@@ -98,7 +64,7 @@ void IoState::recycle(IoState* state) noexcept {
     state->interest.store(0, std::memory_order_relaxed);
     state->epoll_fd = -1;
     state->waits_abroad.store(0, std::memory_order_relaxed);
-    free_states().give_back(state);
+    slabs().give_back(state);
 }
 
 void IoState::report_end(Direction direction, std::uint64_t tag) noexcept {
@@ -149,13 +115,17 @@ std::uint64_t IoState::tag() const noexcept {
 
 IoState* IoState::hold(std::uint64_t tag) noexcept {
     auto* const state = reinterpret_cast<IoState*>(tag & kAddressMask);
-    // pairs with recycle()
-    const std::uint32_t before =
-        state->generation_and_holders.fetch_add(1, std::memory_order_acquire);
-    if (before >> 16 == tag >> kAddressBits) {
-        return state;
+    auto& word = state->generation_and_holders;
+    std::uint32_t found = word.load(std::memory_order_relaxed);
+    // Nothing is written for an earlier generation: the memory may be given away in this moment, and what
+    // let_go() takes back would be gone.
+    while (found >> 16 == tag >> kAddressBits) {
+        // pairs with recycle()
+        if (word.compare_exchange_weak(found, found + 1, std::memory_order_acquire,
+                                       std::memory_order_relaxed)) {
+            return state;
+        }
     }
-    state->let_go();
     return nullptr;
 }
 

@@ -6,16 +6,18 @@
 
 #include "coir/base/spin_lock.hpp"
 #include "runtime/deadline_wheel.hpp"
+#include "runtime/io_state_slabs.hpp"
 #include "runtime/waiter.hpp"
 
 namespace coir::detail {
 
 /// What pollers and fibers share about one descriptor.
 ///
-/// The memory of an IoState is never given back to the allocator, only reused, and the kernel's
-/// event data carries its generation: an event that a poller still holds for a closed descriptor is
-/// recognised as stale, and touching it is safe. While a poller deals with an event that is not stale, it
-/// holds the state: who closes the descriptor waits for that, or the next owner would get the event.
+/// The address of an IoState is never used for anything else (IoStateSlabs), and the kernel's event data
+/// carries its generation: an event that a poller still holds for a closed descriptor is recognised as
+/// stale, whether the state has another owner by then or its memory is away. While a poller deals with an
+/// event that is not stale, it holds the state: who closes the descriptor waits for that, or the next owner
+/// would get the event.
 class alignas(64) IoState final {
 public:
     enum Direction : int { reading = 0, writing = 1 };
@@ -31,8 +33,11 @@ public:
     std::atomic<bool> urgent{false};
     /// Calls that are ending the waits: the state is theirs as well until they have.
     std::atomic<std::uint32_t> closers{0};
-    /// The generation in the upper half, the pollers that hold this in the lower.
-    std::atomic<std::uint32_t> generation_and_holders{0};
+    /// The generation in the upper half, from 1 on, the pollers that hold this in the lower. In a union,
+    /// so that the constructor leaves it alone: a poller with a stale event may be looking at it.
+    union {
+        std::atomic<std::uint32_t> generation_and_holders;
+    };
 
     // Where the descriptor is registered: 0 is nowhere, else a PollerNumber. Written under `moving` by
     // a fiber that is about to wait.
@@ -43,7 +48,7 @@ public:
     // Waits in a row on another worker than the one that polls.
     std::atomic<std::uint8_t> waits_abroad{0};
 
-    IoState* next_free = nullptr;
+    IoStateSlab& slab;  // where it lies
 
     /// What is known about the end of a direction. `told`: a wait has returned because of it, and
     /// whoever waits again has seen something else; the kernel must be asked anew.
@@ -63,6 +68,18 @@ public:
 
     /// The deadline of each slot's waits.
     IoDeadline deadlines[2];
+
+    /// Without a generation: of its slab, which says that next.
+    explicit IoState(IoStateSlab& its_slab) noexcept : slab(its_slab) {}
+    ~IoState() = default;
+    IoState(const IoState&) = delete;
+    IoState& operator=(const IoState&) = delete;
+    /// 0 stands for the first generation.
+    void resume_at(std::uint16_t generation) noexcept;
+    [[nodiscard]] std::uint16_t generation() const noexcept {
+        return static_cast<std::uint16_t>(generation_and_holders.load(std::memory_order_relaxed) >>
+                                          16);
+    }
 
     [[nodiscard]] static IoState* acquire() noexcept;
     /// Returns when nobody is ending waits any more.
@@ -84,11 +101,6 @@ private:
     // Under listening_.
     std::stop_source listener_{std::nostopstate};
     bool is_counted_ = false;
-
-    [[nodiscard]] std::uint16_t generation() const noexcept {
-        return static_cast<std::uint16_t>(generation_and_holders.load(std::memory_order_relaxed) >>
-                                          16);
-    }
 };
 
 }  // namespace coir::detail

@@ -1,15 +1,65 @@
 #include "runtime/io_state.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <set>
 #include <thread>
+#include <vector>
+
+#include "runtime/sanitized.hpp"
+#include "support/process_facts.hpp"
 
 namespace coir::detail {
 namespace {
 
 using namespace std::chrono_literals;
+
+constexpr std::uintptr_t kPageBytes = 4096;
+// More slabs than keep their pages.
+constexpr std::size_t kSlabs = IoStateSlabs::kSpareSlabs + 8;
+constexpr std::size_t kCrowd = kSlabs * IoStateSlab::kStates;
+
+std::vector<IoState*> acquire(std::size_t count) {
+    std::vector<IoState*> states;
+    for (std::size_t i = 0; i != count; ++i) {
+        states.push_back(IoState::acquire());
+        EXPECT_NE(states.back(), nullptr);
+    }
+    return states;
+}
+void recycle(const std::vector<IoState*>& states) {
+    for (IoState* const state : states) {
+        IoState::recycle(state);
+    }
+}
+
+std::uint16_t generation_in(std::uint64_t tag) {
+    return static_cast<std::uint16_t>(tag >> 48);
+}
+
+std::set<std::uintptr_t> pages_of(const std::vector<IoState*>& states) {
+    std::set<std::uintptr_t> pages;
+    for (const IoState* const state : states) {
+        pages.insert(reinterpret_cast<std::uintptr_t>(state) / kPageBytes * kPageBytes);
+    }
+    return pages;
+}
+std::size_t resident(const std::set<std::uintptr_t>& pages) {
+    std::size_t count = 0;
+    for (const std::uintptr_t page : pages) {
+        unsigned char is_resident = 0;
+        EXPECT_EQ(::mincore(reinterpret_cast<void*>(page), kPageBytes, &is_resident), 0);
+        count += is_resident & 1U;
+    }
+    return count;
+}
 
 TEST(IoState, HasNoNextOwnerWhileAPollerDealsWithAnEvent) {
     // A poller that was preempted between its look at the generation and its claim once gave the event to whoever
@@ -36,6 +86,123 @@ TEST(IoState, HasNoNextOwnerWhileAPollerDealsWithAnEvent) {
     EXPECT_EQ(IoState::hold(next->tag()), next);
     next->let_go();
     IoState::recycle(next);
+}
+
+TEST(IoState, LeavesNoMoreMemoryBehindThanThatOfAFewSlabs) {
+    if (::sysconf(_SC_PAGESIZE) != kPageBytes) {
+        GTEST_SKIP() << "counted in pages of " << kPageBytes;
+    }
+    constexpr std::size_t kPagesPerSlab = IoStateSlab::kStates * sizeof(IoState) / kPageBytes;
+    for (int burst = 0; burst != 3; ++burst) {
+        const std::vector<IoState*> states = acquire(kCrowd);
+        const auto pages = pages_of(states);
+        ASSERT_EQ(resident(pages), pages.size());
+        EXPECT_LE(pages.size(), (kSlabs + 1) * kPagesPerSlab) << "slabs in use are filled first";
+        // One stays: the memory that it holds with it is that of its slab.
+        recycle({states.begin() + 1, states.end()});
+        EXPECT_LE(resident(pages), (IoStateSlabs::kSpareSlabs + 1) * kPagesPerSlab);
+        recycle({states.front()});
+        EXPECT_LE(resident(pages), IoStateSlabs::kSpareSlabs * kPagesPerSlab);
+    }
+}
+
+TEST(IoState, GoesOnWithALaterGenerationWhenItsMemoryHasBeenAway) {
+    std::map<IoState*, std::vector<std::uint64_t>> tags;
+    for (int burst = 0; burst != 3; ++burst) {
+        const std::vector<IoState*> states = acquire(kCrowd);
+        for (IoState* const state : states) {
+            auto& earlier = tags[state];
+            if (!earlier.empty()) {
+                EXPECT_EQ(generation_in(state->tag()), generation_in(earlier.back()) + 1);
+            }
+            for (const std::uint64_t tag : earlier) {
+                ASSERT_EQ(IoState::hold(tag), nullptr);
+            }
+            earlier.push_back(state->tag());
+            EXPECT_EQ(IoState::hold(state->tag()), state);
+            state->let_go();
+        }
+        recycle(states);
+        for (const auto& [state, earlier] : tags) {
+            for (const std::uint64_t tag : earlier) {
+                ASSERT_EQ(IoState::hold(tag), nullptr);
+            }
+        }
+    }
+    EXPECT_EQ(tags.size(), kCrowd) << "the same states each time";
+}
+
+TEST(IoState, HasNoGenerationThatAbsentMemoryHas) {
+    IoState* state = IoState::acquire();
+    const std::uint64_t first = state->tag();
+    for (int i = 0; i != 0x1'0000; ++i) {
+        ASSERT_NE(generation_in(state->tag()), 0);
+        IoState* const last = state;
+        IoState::recycle(state);
+        state = IoState::acquire();
+        ASSERT_EQ(state, last);
+    }
+    EXPECT_NE(state->tag(), first) << "one generation less than there are numbers";
+    IoState::recycle(state);
+}
+
+// If it wrote, even for a moment: the memory could go in that moment, and what is taken back then has never
+// been added.
+TEST(IoState, IsNotWrittenForAStaleEvent) {
+    constexpr std::size_t kManySlabs = IoStateSlabs::kSpareSlabs + 128;
+    const std::vector<IoState*> states = acquire(kManySlabs * IoStateSlab::kStates);
+    std::vector<std::uint64_t> tags;
+    for (const IoState* const state : states) {
+        tags.push_back(state->tag());
+    }
+    recycle(states);
+    (void)test::resident_bytes();  // what a first look needs
+    const std::size_t before = test::resident_bytes();
+    for (const std::uint64_t tag : tags) {
+        ASSERT_EQ(IoState::hold(tag), nullptr);
+    }
+    // What is only read is the kernel's page of zeros, which does not count.
+    EXPECT_LT(test::resident_bytes(), before + kManySlabs * kPageBytes / 2);
+}
+
+// A poller that has stale events looks at states while their memory is given away, comes back, and has
+// owners again. What it left there would be a holder who never lets go, or one too few.
+TEST(IoState, IsNotTouchedByStaleEventsWhileItsMemoryComesAndGoes) {
+    constexpr int kRounds = test::unless_tsan(400, 60);
+    std::vector<std::atomic<std::uint64_t>> tags(kCrowd);
+    std::atomic<bool> done{false};
+    std::atomic<std::uint64_t> held{0};
+    std::thread poller([&] {
+        while (!done) {
+            for (const auto& tag : tags) {
+                const std::uint64_t seen = tag.load(std::memory_order_acquire);
+                if (seen == 0) {
+                    continue;
+                }
+                if (IoState* const state = IoState::hold(seen)) {
+                    // Whoever closes it may have begun, and waits for us.
+                    EXPECT_LE(generation_in(state->tag()) - generation_in(seen), 1);
+                    held.fetch_add(1, std::memory_order_relaxed);
+                    state->let_go();
+                }
+            }
+        }
+    });
+    for (int round = 0; round != kRounds; ++round) {
+        const std::vector<IoState*> states = acquire(kCrowd);
+        for (std::size_t i = 0; i != states.size(); ++i) {
+            tags[i].store(states[i]->tag(), std::memory_order_release);
+        }
+        recycle(states);  // waits for holders, so one who never lets go would keep it for good
+    }
+    done = true;
+    poller.join();
+    EXPECT_GT(held, 0U);
+    const std::vector<IoState*> states = acquire(kCrowd);
+    for (const IoState* const state : states) {
+        EXPECT_EQ(state->generation_and_holders & 0xffffU, 0U);
+    }
+    recycle(states);
 }
 
 }  // namespace
