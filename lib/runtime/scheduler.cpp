@@ -288,8 +288,9 @@ bool Scheduler::wait_in_place(const FiberControl& fiber) noexcept {
     }
     count_pick();
     note_run();
-    // Notified: what was left may lie in Boost's remote queue, where only the dispatcher looks.
-    poll_is_due_ = sleep_for_own_sake(Clock::time_point::max()) || poll_is_due_;
+    // Notified: what was left may lie in Boost's remote queue, where only the dispatcher looks. To trim the
+    // stacks is for the dispatcher as well, which has room for it.
+    poll_is_due_ = sleep_for_own_sake(worker_.stacks().next_trim()) || poll_is_due_;
     run_began_ = run_ticks();
     // Who is not the first is not picked before it has left its stack.
     if (ready_.peek() != fiber.context()) {
@@ -298,6 +299,17 @@ bool Scheduler::wait_in_place(const FiberControl& fiber) noexcept {
     (void)ready_.pop();
     Worker::count(runs_);
     return true;
+}
+
+// Gives up warm stacks that nobody has needed for long, and returns when to come again for others.
+Scheduler::Clock::time_point Scheduler::trim_stacks() noexcept {
+    StackCache& stacks = worker_.stacks();
+    const auto due = stacks.next_trim();
+    if (due == Clock::time_point::max() || due >= coarse_now() + kCoarseTick) {
+        return due;
+    }
+    stacks.trim(Clock::now());
+    return stacks.next_trim();
 }
 
 // Without an eye on other workers. Returns whether somebody has left something before it or during it.
@@ -324,7 +336,7 @@ bool Scheduler::sleep_for_own_sake(Clock::time_point until) noexcept {
 void Scheduler::suspend_until(const Clock::time_point& until) noexcept {
     if (!shares_) {
         // What was left meanwhile lies in Boost's remote queue or is injected: the dispatcher looks there next.
-        (void)sleep_for_own_sake(until);
+        (void)sleep_for_own_sake(std::min(until, trim_stacks()));
         // Boost has let go of the fibers that have ended.
         finished_seen_ = worker_.finished.load(std::memory_order_relaxed);
         return;
@@ -345,7 +357,7 @@ void Scheduler::suspend_until(const Clock::time_point& until) noexcept {
             return;
         }
     }
-    sleep(until);
+    sleep(std::min(until, trim_stacks()));
 }
 
 }  // namespace coir::detail

@@ -120,6 +120,7 @@ private:
     [[nodiscard]] bool rob(std::size_t victim) noexcept;
     [[nodiscard]] bool search() noexcept;
     bool find_surplus() noexcept;
+    [[nodiscard]] Clock::time_point trim_stacks() noexcept;
     bool sleep_for_own_sake(Clock::time_point until) noexcept;
     void sleep(Clock::time_point until) noexcept;
     [[nodiscard]] bool others_are_at_work() const noexcept;

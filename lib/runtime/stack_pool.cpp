@@ -188,6 +188,7 @@ StackRegion StackCache::take(std::error_code& error) noexcept {
     }
     const StackRegion region = warm_.back();
     warm_.pop_back();
+    untouched_ = std::min(untouched_, warm_.size());
     return region;
 }
 
@@ -203,12 +204,26 @@ void StackCache::give_back(StackRegion region) noexcept {
     warm_.push_back(region);
     if (warm_.size() > capacity_) {
         // The oldest half goes, so that a load around the limit does not pay for each stack.
-        const std::size_t cold = std::max<std::size_t>((capacity_ + 1) / 2, 1);
-        std::sort(warm_.begin(), warm_.begin() + static_cast<std::ptrdiff_t>(cold),
-                  [](const StackRegion& a, const StackRegion& b) { return a.top < b.top; });
-        slabs_.give_back(warm_.data(), cold);
-        warm_.erase(warm_.begin(), warm_.begin() + static_cast<std::ptrdiff_t>(cold));
+        give_oldest_back(std::max<std::size_t>((capacity_ + 1) / 2, 1));
     }
+}
+
+void StackCache::give_oldest_back(std::size_t count) noexcept {
+    const auto end = warm_.begin() + static_cast<std::ptrdiff_t>(count);
+    std::sort(warm_.begin(), end,
+              [](const StackRegion& a, const StackRegion& b) { return a.top < b.top; });
+    slabs_.give_back(warm_.data(), count);
+    warm_.erase(warm_.begin(), end);
+    untouched_ -= std::min(untouched_, count);
+}
+
+void StackCache::trim(Clock::time_point now) noexcept {
+    if (now < next_trim()) {
+        return;
+    }
+    give_oldest_back(std::min(untouched_, warm_.size() - kKeptStacks));
+    untouched_ = warm_.size();
+    next_trim_ = now + kTrimInterval;
 }
 
 }  // namespace coir::detail

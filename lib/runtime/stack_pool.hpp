@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -108,9 +109,23 @@ private:
     std::size_t spare_slabs_ = 0;  // those without any stack in use
 };
 
-/// A worker's warm stacks in front of the slabs. Threads: its worker only.
+/// A worker's warm stacks in front of the slabs.
+///
+/// The problem: a burst leaves as many as there may be, each with its pages, and a worker that has nothing
+/// to do does not come by to give them back. So who sleeps first asks until when he may (next_trim()), and
+/// trims: of what lay here untouched since the last trim, all but a few goes. After two looks in vain
+/// only those few are left, and nobody needs to wake for them any more.
+///
+/// Threads: its worker only.
 class StackCache final {
 public:
+    using Clock = std::chrono::steady_clock;
+
+    /// Warm stacks that stay in any case.
+    static constexpr std::size_t kKeptStacks = 4;
+    /// Between two trims, at least.
+    static constexpr std::chrono::seconds kTrimInterval{1};
+
     StackCache(StackSlabs& slabs, std::size_t capacity) : slabs_(slabs), capacity_(capacity) {}
     ~StackCache();
     StackCache(const StackCache&) = delete;
@@ -119,10 +134,22 @@ public:
     [[nodiscard]] StackRegion take(std::error_code& error) noexcept;
     void give_back(StackRegion region) noexcept;
 
+    /// When trim() has something to do; it may have passed. Cost: a comparison.
+    [[nodiscard]] Clock::time_point next_trim() const noexcept {
+        return warm_.size() <= kKeptStacks ? Clock::time_point::max() : next_trim_;
+    }
+    /// Gives back what has not been needed since the last trim, if that was long enough before `now`.
+    void trim(Clock::time_point now) noexcept;
+
 private:
+    void give_oldest_back(std::size_t count) noexcept;
+
     StackSlabs& slabs_;
     const std::size_t capacity_;
     std::vector<StackRegion> warm_;  // the last one in is the warmest
+    // So many of the oldest have lain here since the last trim; <= warm_.size().
+    std::size_t untouched_ = 0;
+    Clock::time_point next_trim_{};
 };
 
 }  // namespace coir::detail

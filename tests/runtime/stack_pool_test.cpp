@@ -202,5 +202,81 @@ TEST(StackCache, WithoutRoomGivesEverythingBack) {
     }
 }
 
+/// So many warm stacks, the bottom byte of each marked; `cache` has room for them.
+void warm_up(StackCache& cache, std::size_t count) {
+    std::vector<StackRegion> regions;
+    for (std::size_t i = 0; i != count; ++i) {
+        std::error_code error;
+        regions.push_back(cache.take(error));
+        *regions.back().bottom() = std::byte{7};
+    }
+    for (const StackRegion& region : regions) {
+        cache.give_back(region);
+    }
+}
+/// How many of `most` stacks are warm; takes them.
+std::size_t take_warm(StackCache& cache, std::size_t most) {
+    std::size_t warm = 0;
+    for (std::size_t i = 0; i != most; ++i) {
+        std::error_code error;
+        warm += *cache.take(error).bottom() == std::byte{7} ? 1U : 0U;
+    }
+    return warm;
+}
+
+constexpr StackCache::Clock::time_point kStart{std::chrono::hours(1)};
+constexpr auto kNever = StackCache::Clock::time_point::max();
+constexpr std::size_t kKept = StackCache::kKeptStacks;
+
+TEST(StackCache, TrimmedTwiceGivesUpAllButAFew) {
+    StackSlabs slabs(16 * 1024);
+    StackCache cache(slabs, 32);
+    EXPECT_EQ(cache.next_trim(), kNever);
+    warm_up(cache, 20);
+    cache.trim(kStart);  // they may have been needed until now
+    EXPECT_EQ(cache.next_trim(), kStart + StackCache::kTrimInterval);
+    cache.trim(kStart + StackCache::kTrimInterval);
+    EXPECT_EQ(cache.next_trim(), kNever);
+    EXPECT_EQ(take_warm(cache, 20), kKept);
+}
+
+TEST(StackCache, KeepsWhatHasBeenNeededSinceTheLastTrim) {
+    StackSlabs slabs(16 * 1024);
+    StackCache cache(slabs, 32);
+    warm_up(cache, 20);
+    cache.trim(kStart);
+    warm_up(cache, kKept + 2);
+    cache.trim(kStart + StackCache::kTrimInterval);
+    EXPECT_EQ(cache.next_trim(), kStart + 2 * StackCache::kTrimInterval);
+    EXPECT_EQ(take_warm(cache, 20), kKept + 2);
+}
+
+TEST(StackCache, IsNotTrimmedBeforeTheTime) {
+    StackSlabs slabs(16 * 1024);
+    StackCache cache(slabs, 32);
+    warm_up(cache, 20);
+    cache.trim(kStart);
+    cache.trim(kStart + StackCache::kTrimInterval - std::chrono::nanoseconds(1));
+    EXPECT_EQ(take_warm(cache, 20), 20U);
+}
+
+TEST(StackCache, TrimsNothingThatHasComeSinceItGaveItsColdHalfBack) {
+    StackSlabs slabs(16 * 1024);
+    StackCache cache(slabs, 16);
+    warm_up(cache, 12);
+    cache.trim(kStart);  // 12 lie here from now on
+    std::error_code error;
+    std::vector<StackRegion> regions;
+    for (int i = 0; i != 5; ++i) {
+        regions.push_back(slabs.take(error));
+        *regions.back().bottom() = std::byte{7};
+    }
+    for (const StackRegion& region : regions) {
+        cache.give_back(region);  // one too many: 8 of those go, 4 and the 5 stay
+    }
+    cache.trim(kStart + StackCache::kTrimInterval);
+    EXPECT_EQ(take_warm(cache, 20), 5U);
+}
+
 }  // namespace
 }  // namespace coir::detail
