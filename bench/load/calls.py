@@ -10,13 +10,17 @@ from contextlib import contextmanager
 
 from syscalls import ATTACH_SECONDS, KINDS, traced
 
-_CALL = re.compile(r"^\d+ +(\w+)\((\d*)")
+_CALL = re.compile(r"^(\d+) +(\w+)\((\d*)")
 # SIGSTOP ends a wait; so the client has made this one, not the server.
 _ENDED_BY_STOP = re.compile(r"^\d+ +(?:epoll_p?wait2?\(|<\.\.\. epoll_p?wait2? resumed).* EINTR ")
+_FOUND = re.compile(r"^(\d+) +(?:epoll_p?wait2?\(|<\.\.\. epoll_p?wait2? resumed).* = (\d+)$")
 # A look for events while fibers are ready: after so many of them, which repeats, and at each tick
 # of the clock, which does not. It finds nothing here.
 _LOOK = re.compile(r"^\d+ +(?:epoll_p?wait2?\(|<\.\.\. epoll_p?wait2? resumed).*, 0\) += 0$")
+# Memory that goes back to the kernel: when it has not been needed for some time, or after a burst.
+_PURGE = re.compile(r"^\d+ +madvise\(.* MADV_DONTNEED\b")
 _WAITS_FOR_SIGNALS = "rt_sigtimedwait"  # the main thread, which SIGSTOP wakes as well
+_SETS_ALARM = "timerfd_settime"
 _KIND_OF = {name: kind for kind, names in KINDS.items() for name in names}
 
 
@@ -27,18 +31,20 @@ class CannotTrace(Exception):
 class Trace:
     def __init__(self, pid, path):
         self._path = path
-        self._event_fds = {
-            int(fd) for fd in os.listdir(f"/proc/{pid}/fd") if "eventfd" in _target(pid, fd)
-        }
+        fds = os.listdir(f"/proc/{pid}/fd")
+        self._event_fds = {int(fd) for fd in fds if "eventfd" in _target(pid, fd)}
+        self._alarm_fds = {int(fd) for fd in fds if "timerfd" in _target(pid, fd)}
 
     def here(self):
         """A mark between calls, if the server sleeps: strace writes each line out at once."""
         return os.path.getsize(self._path)
 
     def between(self, begin, end):
-        """How many calls of each kind; waking another thread is the kind `wake`, and an epoll_wait
-        that neither waits nor finds anything is the kind `look`."""
+        """How many calls of each kind; waking another thread is the kind `wake`, an epoll_wait that
+        neither waits nor finds anything is the kind `look`, what sets an alarm or comes of its
+        ringing is the kind `alarm`, and giving memory back the kind `purge`."""
         counts = Counter()
+        found = {}  # by each thread's last wait
         with open(self._path, "rb") as file:
             file.seek(begin)
             for line in file.read(end - begin).decode(errors="replace").splitlines():
@@ -47,8 +53,16 @@ class Trace:
                 if _LOOK.search(line):
                     counts["epoll_wait"] -= 1
                     counts["look"] += 1
-                if (call := _CALL.search(line)) and call[1] != _WAITS_FOR_SIGNALS:
-                    counts[self._kind(call[1], call[2])] += 1
+                if wait := _FOUND.search(line):
+                    found[wait[1]] = int(wait[2])
+                if _PURGE.search(line):
+                    counts["purge"] += 1
+                elif (call := _CALL.search(line)) and call[2] != _WAITS_FOR_SIGNALS:
+                    kind = self._kind(call[2], call[3])
+                    counts[kind] += 1
+                    if kind == "alarm" and call[2] != _SETS_ALARM and found.get(call[1]) == 1:
+                        counts["epoll_wait"] -= 1  # which only the alarm has ended
+                        counts["alarm"] += 1
         return counts
 
     def sum(self, marks):
@@ -60,6 +74,8 @@ class Trace:
         return counts
 
     def _kind(self, name, fd):
+        if name == _SETS_ALARM or (name == "read" and fd and int(fd) in self._alarm_fds):
+            return "alarm"
         kind = _KIND_OF.get(name, name)
         if fd and int(fd) in self._event_fds and kind in ("read", "write"):
             return "wake" if kind == "write" else "woken"
