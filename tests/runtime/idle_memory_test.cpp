@@ -1,8 +1,12 @@
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <thread>
 #include <vector>
 
 #include "coir/runtime/io_source.hpp"
@@ -12,39 +16,65 @@
 #include "runtime/stack_pool.hpp"
 #include "support/joined_fiber.hpp"
 #include "support/patience.hpp"
-#include "support/process_facts.hpp"
 
 // A worker with nothing to do gives up the stacks that a burst has left warm, and then sleeps.
 namespace coir {
 namespace {
 
 using namespace std::chrono_literals;
-using test::resident_bytes;
 using test::soon;
 
 constexpr std::size_t kStacks = 100;
-constexpr std::size_t kUsedBytes = 64 * 1024;  // of each
+constexpr std::size_t kDepth = 64 * 1024;  // to which a burst uses each
 
-/// Uses that much of the stack, and a little more.
-[[gnu::noinline]] std::size_t use_stack(std::size_t bytes) {
-    volatile std::byte frame[1024];
-    frame[0] = std::byte{1};
-    return bytes < sizeof frame
-               ? static_cast<std::size_t>(frame[0])
-               : use_stack(bytes - sizeof frame) + static_cast<std::size_t>(frame[0]);
+/// As a function with large frames would. (Where a sanitizer keeps frames elsewhere, that would use no stack.)
+/// Returns a byte from halfway down.
+[[gnu::noinline, gnu::no_sanitize_address]] std::byte* use_stack() {
+    auto* const frame = static_cast<std::byte*>(__builtin_frame_address(0));
+    for (std::size_t depth = 1024; depth < kDepth; depth += 1024) {
+        *static_cast<volatile std::byte*>(frame - depth) = std::byte{1};
+    }
+    return frame - kDepth / 2;
 }
 
-/// Leaves the warm stacks of so many fibers behind, which were all there at once.
-void burst(Runtime& runtime) {
-    runtime.run([] {
+/// How many of the pages there are in memory. (What all of the process has is no use: a sanitizer keeps freed memory.)
+std::size_t count_resident(const std::vector<std::byte*>& places) {
+    const auto page_bytes = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+    std::size_t count = 0;
+    for (std::byte* const place : places) {
+        std::byte* const page = place - reinterpret_cast<std::uintptr_t>(place) % page_bytes;
+        unsigned char state = 0;
+        // An error says that it is not even mapped.
+        if (::mincore(page, page_bytes, &state) == 0 && (state & 1) != 0) {
+            ++count;
+        }
+    }
+    return count;
+}
+
+/// Leaves the warm stacks of so many fibers behind, which were all there at once. Returns a byte of each.
+std::vector<std::byte*> burst(Runtime& runtime) {
+    std::vector<std::byte*> places(kStacks);
+    runtime.run([&] {
+        std::atomic<std::size_t> started{0};
+        std::atomic<bool> may_end{false};
         std::vector<test::JoinedFiber<void>> fibers;
-        for (std::size_t i = 0; i != kStacks; ++i) {
-            fibers.push_back(spawn([] {
-                (void)use_stack(kUsedBytes);
-                this_fiber::sleep_for(5ms);
+        for (std::byte*& place : places) {
+            fibers.push_back(spawn([&] {
+                place = use_stack();
+                ++started;
+                while (!may_end) {
+                    this_fiber::sleep_for(1ms);
+                }
             }));
         }
+        while (started != kStacks) {
+            this_fiber::sleep_for(1ms);
+        }
+        EXPECT_EQ(count_resident(places), kStacks);
+        may_end = true;
     });
+    return places;
 }
 
 std::uint64_t polls_during(const Runtime& runtime, std::chrono::milliseconds time) {
@@ -56,12 +86,11 @@ std::uint64_t polls_during(const Runtime& runtime, std::chrono::milliseconds tim
 /// The parameter is the number of workers. The only one may sleep on the stack of a waiting fiber.
 class IdleMemory : public testing::TestWithParam<std::size_t> {
 protected:
-    /// Whether most of what `burst()` has used goes, without anybody's doing.
-    [[nodiscard]] bool falls_back() const {
-        const std::size_t kept = GetParam() * detail::StackCache::kKeptStacks;
-        const std::size_t most = resident_bytes() - (kStacks - kept) * kUsedBytes / 2;
-        return test::holds_before(soon(), [&] { return resident_bytes() < most; });
+    /// Whether the stacks of a burst go but for the few that are kept, without anybody's doing.
+    [[nodiscard]] bool fall_back(const std::vector<std::byte*>& places) const {
+        return test::holds_before(soon(), [&] { return count_resident(places) <= kept(); });
     }
+    [[nodiscard]] std::size_t kept() const { return GetParam() * detail::StackCache::kKeptStacks; }
     /// For longer than a worker sleeps that has something to give up.
     [[nodiscard]] bool sleeps_for_good() const {
         static_assert(1500ms > detail::StackCache::kTrimInterval);
@@ -73,8 +102,7 @@ protected:
 
 TEST_P(IdleMemory, FallsBackOnceAndForAll) {
     for (int i = 0; i != 2; ++i) {
-        burst(runtime_);
-        EXPECT_TRUE(falls_back());
+        EXPECT_TRUE(fall_back(burst(runtime_)));
     }
     EXPECT_TRUE(sleeps_for_good());
 }
@@ -89,9 +117,9 @@ TEST_P(IdleMemory, FallsBackWhileAFiberWaits) {
             (void)test::take_signals(source.fd());
         }
     });
-    burst(runtime_);
+    const auto places = burst(runtime_);
     test::signal(source.fd());  // whoever is told now is the last to go to sleep
-    EXPECT_TRUE(falls_back());
+    EXPECT_TRUE(fall_back(places));
     EXPECT_TRUE(sleeps_for_good());
     source.cancel();
     EXPECT_EQ(reader.join(), std::errc::operation_canceled);
@@ -106,11 +134,10 @@ TEST_P(IdleMemory, FallsBackUnderALoadThatNeedsFewStacks) {
         }
         return rounds;
     });
-    burst(runtime_);
-    const std::size_t most = resident_bytes() - kStacks * kUsedBytes / 2;
+    const auto places = burst(runtime_);
     EXPECT_TRUE(test::holds_before(soon(), [&] {
         test::signal(source.fd());
-        return resident_bytes() < most;
+        return count_resident(places) <= kept();
     }));
     source.cancel();
     EXPECT_GT(reader.join(), 0U);
