@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from syscalls import ATTACH_SECONDS, KINDS, traced
 
+_STAMPED = re.compile(r"^(\d+) +(\d+\.\d+) (.*)$")
 _CALL = re.compile(r"^(\d+) +(\w+)\((\d*)")
 # SIGSTOP ends a wait; so the client has made this one, not the server.
 _ENDED_BY_STOP = re.compile(r"^\d+ +(?:epoll_p?wait2?\(|<\.\.\. epoll_p?wait2? resumed).* EINTR ")
@@ -17,11 +18,18 @@ _FOUND = re.compile(r"^(\d+) +(?:epoll_p?wait2?\(|<\.\.\. epoll_p?wait2? resumed
 # A look for events while fibers are ready: after so many of them, which repeats, and at each tick
 # of the clock, which does not. It finds nothing here.
 _LOOK = re.compile(r"^\d+ +(?:epoll_p?wait2?\(|<\.\.\. epoll_p?wait2? resumed).*, 0\) += 0$")
+_POLL = re.compile(r"^\d+ +(?:epoll_p?wait2?\(|<\.\.\. epoll_p?wait2? resumed)")
 # Memory that goes back to the kernel: when it has not been needed for some time, or after a burst.
 _PURGE = re.compile(r"^\d+ +madvise\(.* MADV_DONTNEED\b")
 _WAITS_FOR_SIGNALS = "rt_sigtimedwait"  # the main thread, which SIGSTOP wakes as well
 _SETS_ALARM = "timerfd_settime"
 _KIND_OF = {name: kind for kind, names in KINDS.items() for name in names}
+
+
+_CLOCK_MONOTONIC_COARSE = 6  # in <linux/time.h>; Python's time module does not name it
+# After the wait before it. The clock is asked at every fourth fiber, so two looks that it has brought may
+# be less than a tick apart, but not half of one.
+EARLY_SECONDS = time.clock_getres(_CLOCK_MONOTONIC_COARSE) / 2
 
 
 class CannotTrace(Exception):
@@ -42,17 +50,26 @@ class Trace:
     def between(self, begin, end):
         """How many calls of each kind; waking another thread is the kind `wake`, an epoll_wait that
         neither waits nor finds anything is the kind `look`, what sets an alarm or comes of its
-        ringing is the kind `alarm`, and giving memory back the kind `purge`."""
+        ringing is the kind `alarm`, and giving memory back the kind `purge`. Of the looks, those that
+        no tick has brought are counted once more, as the kind `early look`."""
         counts = Counter()
+        polled = {}  # when each thread has done so last
         found = {}  # by each thread's last wait
         with open(self._path, "rb") as file:
             file.seek(begin)
             for line in file.read(end - begin).decode(errors="replace").splitlines():
+                # A mark may lie in the middle of a wait, so the first line may be the end of one.
+                if stamped := _STAMPED.match(line):
+                    thread, stamp, call = stamped.groups()
+                    line = f"{thread} {call}"
                 if _ENDED_BY_STOP.search(line):
                     counts["epoll_wait"] -= 1
                 if _LOOK.search(line):
                     counts["epoll_wait"] -= 1
                     counts["look"] += 1
+                    counts["early look"] += float(stamp) - polled.get(thread, 0) < EARLY_SECONDS
+                if _POLL.search(line):
+                    polled[thread] = float(stamp)
                 if wait := _FOUND.search(line):
                     found[wait[1]] = int(wait[2])
                 if _PURGE.search(line):
@@ -69,8 +86,9 @@ class Trace:
         """All calls between the first and the last mark. Each round between two of them is taken to
         have as many looks as that with the fewest: the clock has ticked in the others."""
         counts = self.between(marks[0], marks[-1])
-        rounds = [self.between(*ends)["look"] for ends in zip(marks, marks[1:])]
-        counts["look"] = min(rounds) * len(rounds)
+        rounds = [self.between(*ends) for ends in zip(marks, marks[1:])]
+        for kind in ("look", "early look"):
+            counts[kind] = min(counts[kind] for counts in rounds) * len(rounds)
         return counts
 
     def _kind(self, name, fd):
@@ -93,7 +111,7 @@ def _target(pid, fd):
 def tracing(pid):
     """Yields a Trace of the process and all its threads."""
     with tempfile.NamedTemporaryFile("r", prefix="coir-strace-") as record:
-        command = ["strace", "-f", "-qq", "-s", "0", "-e", "signal=none"]
+        command = ["strace", "-f", "-ttt", "-qq", "-s", "0", "-e", "signal=none"]
         command += ["-o", record.name, "-p", str(pid)]
         strace = subprocess.Popen(
             command, stderr=subprocess.PIPE, text=True, start_new_session=True
