@@ -12,19 +12,19 @@ from syscalls import ATTACH_SECONDS, KINDS, traced
 
 _STAMPED = re.compile(r"^(\d+) +(\d+\.\d+) (.*)$")
 _CALL = re.compile(r"^(\d+) +(\w+)\((\d*)")
+_WAIT = r"^(\d+) +(?:epoll_p?wait2?\(|<\.\.\. epoll_p?wait2? resumed)"
+_POLL = re.compile(_WAIT)
 # SIGSTOP ends a wait; so the client has made this one, not the server.
-_ENDED_BY_STOP = re.compile(r"^\d+ +(?:epoll_p?wait2?\(|<\.\.\. epoll_p?wait2? resumed).* EINTR ")
-_FOUND = re.compile(r"^(\d+) +(?:epoll_p?wait2?\(|<\.\.\. epoll_p?wait2? resumed).* = (\d+)$")
+_ENDED_BY_STOP = re.compile(_WAIT + r".* EINTR ")
+_FOUND = re.compile(_WAIT + r".* = (\d+)$")
 # A look for events while fibers are ready: after so many of them, which repeats, and at each tick
 # of the clock, which does not. It finds nothing here.
-_LOOK = re.compile(r"^\d+ +(?:epoll_p?wait2?\(|<\.\.\. epoll_p?wait2? resumed).*, 0\) += 0$")
-_POLL = re.compile(r"^\d+ +(?:epoll_p?wait2?\(|<\.\.\. epoll_p?wait2? resumed)")
+_LOOK = re.compile(_WAIT + r".*, 0\) += 0$")
 # Memory that goes back to the kernel: when it has not been needed for some time, or after a burst.
 _PURGE = re.compile(r"^\d+ +madvise\(.* MADV_DONTNEED\b")
 _WAITS_FOR_SIGNALS = "rt_sigtimedwait"  # the main thread, which SIGSTOP wakes as well
 _SETS_ALARM = "timerfd_settime"
 _KIND_OF = {name: kind for kind, names in KINDS.items() for name in names}
-
 
 _CLOCK_MONOTONIC_COARSE = 6  # in <linux/time.h>; Python's time module does not name it
 # After the wait before it. The clock is asked at every fourth fiber, so two looks that it has brought may
