@@ -57,6 +57,10 @@ void IoState::recycle(IoState* state) noexcept {
     for (auto& slot : state->slots) {
         slot.store(kSlotEmpty, std::memory_order_relaxed);
     }
+    // Generations come again: an end that was reported for an owner long ago would be a later one's.
+    for (auto& end : state->ends) {
+        end.store(0, std::memory_order_relaxed);
+    }
     state->set_listener(std::stop_source(std::nostopstate), false);
     state->canceled.store(false, std::memory_order_relaxed);
     state->urgent.store(false, std::memory_order_relaxed);

@@ -33,8 +33,9 @@ public:
     std::atomic<bool> urgent{false};
     /// Calls that are ending the waits: the state is theirs as well until they have.
     std::atomic<std::uint32_t> closers{0};
-    /// The generation in the upper half, from 1 on, the pollers that hold this in the lower. In a union,
-    /// so that the constructor leaves it alone: a poller with a stale event may be looking at it.
+    /// The generation in the upper half, from 1 on, the pollers that hold this in the lower. In a union, so
+    /// that the constructor leaves it alone: a poller with a stale event may be looking at it, and sees 0 or
+    /// a generation that no tag has.
     union {
         std::atomic<std::uint32_t> generation_and_holders;
     };
@@ -69,7 +70,7 @@ public:
     /// The deadline of each slot's waits.
     IoDeadline deadlines[2];
 
-    /// Without a generation: of its slab, which says that next.
+    /// Leaves the generation alone; the slab says it next, by resume_at().
     explicit IoState(IoStateSlab& its_slab) noexcept : slab(its_slab) {}
     ~IoState() = default;
     IoState(const IoState&) = delete;

@@ -1,6 +1,7 @@
 #include "runtime/io_state_slabs.hpp"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/lsan_interface.h>
@@ -18,8 +19,12 @@ constexpr std::uint64_t kAllFree = ~std::uint64_t{0};
 static_assert(IoStateSlab::kStates == 64, "one bit each");
 
 constexpr std::size_t kSlabBytes = IoStateSlab::kStates * sizeof(IoState);
-// Where pages are larger than that (there are kernels with 64 KiB) the system call fails, and all stays.
-static_assert(kSlabBytes % (16 * 1024) == 0, "whole pages");
+
+// There are kernels with pages of 64 KiB: the call would round the length up, and take the next slabs with it.
+bool is_whole_pages() noexcept {
+    static const bool is = kSlabBytes % static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)) == 0;
+    return is;
+}
 
 }  // namespace
 
@@ -137,8 +142,10 @@ void IoStateSlabs::discard_states(IoStateSlab& slab) noexcept {
         state.~IoState();
     }
     slab.free = 0;
-    // If it fails, that only keeps the memory: no tag has these generations, since they have had no owner.
-    (void)::madvise(slab.states, kSlabBytes, MADV_DONTNEED);
+    // Where the pages stay, that only keeps the memory: no tag has these generations, which have had no owner.
+    if (is_whole_pages()) {
+        (void)::madvise(slab.states, kSlabBytes, MADV_DONTNEED);
+    }
 }
 
 }  // namespace coir::detail
