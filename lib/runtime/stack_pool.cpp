@@ -221,7 +221,11 @@ void StackCache::trim(Clock::time_point now) noexcept {
     if (now < next_trim()) {
         return;
     }
-    give_oldest_back(std::min(untouched_, warm_.size() - kKeptStacks));
+    const std::size_t count = std::min(untouched_, warm_.size() - kKeptStacks);
+    give_oldest_back(std::min(count, kTrimmedAtOnce));
+    if (count > kTrimmedAtOnce) {
+        return;  // next_trim() has passed still: the rest goes after a look for events
+    }
     untouched_ = warm_.size();
     next_trim_ = now + kTrimInterval;
 }

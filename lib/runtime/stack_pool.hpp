@@ -112,8 +112,8 @@ private:
 /// A worker's warm stacks in front of the slabs.
 ///
 /// The problem: a burst leaves as many as there may be, each with its pages, and a worker that has nothing
-/// to do does not come by to give them back. So who sleeps first asks until when he may (next_trim()), and
-/// trims: of what lay here untouched since the last trim, all but a few goes. After two looks in vain
+/// to do does not come by to give them back. So before a worker sleeps it asks how long it may (next_trim()),
+/// and trims: of what lay here untouched since the last trim, all but a few goes. After two looks in vain
 /// only those few are left, and nobody needs to wake for them any more.
 ///
 /// Threads: its worker only.
@@ -123,6 +123,8 @@ public:
 
     /// Warm stacks that stay in any case.
     static constexpr std::size_t kKeptStacks = 4;
+    /// Stacks that one call of trim() gives back, at most: that many system calls, if none are neighbours.
+    static constexpr std::size_t kTrimmedAtOnce = 64;
     /// Between two trims, at least.
     static constexpr std::chrono::seconds kTrimInterval{1};
 
@@ -138,7 +140,8 @@ public:
     [[nodiscard]] Clock::time_point next_trim() const noexcept {
         return warm_.size() <= kKeptStacks ? Clock::time_point::max() : next_trim_;
     }
-    /// Gives back what has not been needed since the last trim, if that was long enough before `now`.
+    /// Gives back what has not been needed since the last trim, if that was long enough before `now`. More than
+    /// kTrimmedAtOnce take further calls, for which next_trim() asks at once.
     void trim(Clock::time_point now) noexcept;
 
 private:

@@ -240,6 +240,21 @@ TEST(StackCache, TrimmedTwiceGivesUpAllButAFew) {
     EXPECT_EQ(take_warm(cache, 20), kKept);
 }
 
+TEST(StackCache, TrimsManyInTurns) {
+    constexpr std::size_t kMany = 2 * StackCache::kTrimmedAtOnce + kKept + 1;
+    const auto again = kStart + StackCache::kTrimInterval;
+    StackSlabs slabs(16 * 1024);
+    StackCache cache(slabs, kMany);
+    warm_up(cache, kMany);
+    cache.trim(kStart);
+    for (int turn = 0; turn != 2; ++turn) {
+        cache.trim(again);
+        EXPECT_LE(cache.next_trim(), again) << "not done yet";
+    }
+    cache.trim(again);
+    EXPECT_EQ(cache.next_trim(), kNever);
+    EXPECT_EQ(take_warm(cache, kMany), kKept);
+}
 TEST(StackCache, KeepsWhatHasBeenNeededSinceTheLastTrim) {
     StackSlabs slabs(16 * 1024);
     StackCache cache(slabs, 32);

@@ -33,8 +33,8 @@ struct RuntimeOptions {
     /// A fiber that overflows its stack is named on stderr before it ends the program by SIGSEGV. Not for
     /// programs that replace the handler of that signal; one that was there before gets all other faults.
     bool report_stack_overflow = true;
-    /// Stacks that a worker keeps warm for reuse; the pages of the others go back to the kernel. So do those
-    /// of all but a few that have not been needed for a second, when the worker next has nothing to do.
+    /// Stacks that a worker keeps warm for reuse, at most; the pages of the others go back to the kernel. A
+    /// worker that has nothing to do keeps but four of those that it has not needed for a second or two.
     std::size_t warm_stacks_per_worker = 256;
     /// The most threads that run the calls of blocking(), files and names, at least 1. They start when
     /// they are needed, and end after 10 s without work. Half of them at most look up names.
