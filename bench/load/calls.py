@@ -36,6 +36,12 @@ class CannotTrace(Exception):
     pass
 
 
+class Counts(Counter):
+    """Calls by their kinds, and in how many seconds."""
+
+    seconds = 0.0
+
+
 class Trace:
     def __init__(self, pid, path):
         self._path = path
@@ -52,7 +58,8 @@ class Trace:
         neither waits nor finds anything is the kind `look`, what sets an alarm or comes of its
         ringing is the kind `alarm`, and giving memory back the kind `purge`. Of the looks, those that
         no tick has brought are counted once more, as the kind `early look`."""
-        counts = Counter()
+        counts = Counts()
+        stamps = []
         polled = {}  # when each thread has done so last
         found = {}  # by each thread's last wait
         with open(self._path, "rb") as file:
@@ -61,6 +68,7 @@ class Trace:
                 # A mark may lie in the middle of a wait, so the first line may be the end of one.
                 if stamped := _STAMPED.match(line):
                     thread, stamp, call = stamped.groups()
+                    stamps.append(float(stamp))
                     line = f"{thread} {call}"
                 if _ENDED_BY_STOP.search(line):
                     counts["epoll_wait"] -= 1
@@ -80,6 +88,7 @@ class Trace:
                     if kind == "alarm" and call[2] != _SETS_ALARM and found.get(call[1]) == 1:
                         counts["epoll_wait"] -= 1  # which only the alarm has ended
                         counts["alarm"] += 1
+        counts.seconds = stamps[-1] - stamps[0] if stamps else 0.0
         return counts
 
     def sum(self, marks):
@@ -88,7 +97,7 @@ class Trace:
         counts = self.between(marks[0], marks[-1])
         rounds = [self.between(*ends) for ends in zip(marks, marks[1:])]
         for kind in ("look", "early look"):
-            counts[kind] = min(counts[kind] for counts in rounds) * len(rounds)
+            counts[kind] = min(of[kind] for of in rounds) * len(rounds)
         return counts
 
     def _kind(self, name, fd):
