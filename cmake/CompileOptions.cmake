@@ -47,8 +47,8 @@ endif()
 
 # Optimisation by what programs have done in a run for that purpose (GCC). Profiles are found by the names of
 # objects below the build directory, so that one directory can use what another has recorded; all other options
-# must be the same, or functions do not fit their profiles. Code
-# that has not run is compiled as if there were no profile.
+# must be the same, or functions do not fit their profiles. Code that has not run is compiled as if there were
+# no profile.
 if(COIR_PROFILE)
     if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "GNU" OR NOT COIR_PROFILE_DIR)
         message(FATAL_ERROR "COIR_PROFILE needs GCC, and COIR_PROFILE_DIR.")
