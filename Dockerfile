@@ -16,7 +16,7 @@ ARG MARCH=native
 ARG OPTIONS="-DCOIR_MARCH=${MARCH} -DCOIR_BUILD_BENCH=OFF -DCOIR_WERROR=OFF"
 # A first one does what the arena asks, and records it; the second is optimised by that.
 RUN cmake --preset train ${OPTIONS} && cmake --build --preset train --target coir-server \
-    && bench/load/train build/train/server/coir-server
+    && bench/load/train --profile build/profile build/train/server/coir-server
 RUN cmake --preset trained ${OPTIONS} && cmake --build --preset trained --target coir-server \
     && strip build/trained/server/coir-server
 # The program, and the shared objects that it is linked to, each at its own path.

@@ -3,14 +3,18 @@
 wrk could look at every answer in Lua, but that costs the client more than the server needs to make
 them. So the shapes are checked here, exactly and in the ways that the load sends them; under load
 only the status and the number of bytes are (see loads.py).
+
+    bench/load/answers.py PROGRAM
 """
 
+import os
 import select
 import socket
+import sys
 import time
 from dataclasses import dataclass
 
-from servers import HOST
+from servers import HOST, Server
 
 TIMEOUT_SECONDS = 5
 CONNECTIONS = 8
@@ -221,3 +225,19 @@ def _check_half_closed(port):
                 client.expect(body, request)
             if client.socket.recv(1):
                 raise WrongAnswer("more answers than requests")
+
+
+def main():
+    program = sys.argv[1]
+    try:
+        with Server(program, program, 2, sorted(os.sched_getaffinity(0))) as server:
+            check(server.port)
+    except (WrongAnswer, OSError, RuntimeError) as error:
+        print(f"{program} answers wrongly: {error}", file=sys.stderr)
+        return 1
+    print(f"{program} answers rightly")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

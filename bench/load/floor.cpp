@@ -291,6 +291,12 @@ char* write_reply(char* out, const Request& request) {
 // ---- the loop ----
 
 volatile std::sig_atomic_t told_to_stop = 0;
+volatile std::sig_atomic_t listening_on = -1;
+
+void stop(int) {
+    told_to_stop = 1;
+    shutdown(listening_on, SHUT_RD);  // ends a wait that has begun since the loop has looked
+}
 
 class Floor {
 public:
@@ -487,11 +493,12 @@ int main(int argc, char** argv) {
         return 2;
     }
 
-    for (const int signal : {SIGTERM, SIGINT}) {
-        std::signal(signal, [](int) { told_to_stop = 1; });
-    }
     allow_many_descriptors();
     const int listener = listen_on(address);
+    listening_on = listener;
+    for (const int signal : {SIGTERM, SIGINT}) {
+        std::signal(signal, stop);
+    }
     socklen_t size = sizeof address;
     getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size);
     std::printf("coir-floor listening on %s:%d\n", host, ntohs(address.sin_port));

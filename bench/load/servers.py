@@ -125,6 +125,7 @@ class Server:
         return CpuTime(seconds, user, system)
 
     def stop(self):
+        """Ends the processes, and returns their exit statuses; those that had to be killed are not 0."""
         for process in self.processes:
             process.terminate()
         for process in self.processes:
@@ -133,8 +134,10 @@ class Server:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        statuses = [process.returncode for process in self.processes]
         self.processes = []
         self._log.close()
+        return statuses
 
     def _start(self, command):
         # A session of its own: Ctrl-C reaches only the script, which then stops its servers.
