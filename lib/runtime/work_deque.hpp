@@ -54,9 +54,9 @@ public:
         return nullptr;
     }
 
-    /// What pop() would give, unless another thread is faster; null when there is none.
-    [[nodiscard]] T* peek() const noexcept {
-        const std::uint64_t head = head_.load(std::memory_order_relaxed);
+    /// What pop() would give after `ahead` others, unless another thread is faster; null when there is none.
+    [[nodiscard]] T* peek(std::size_t ahead = 0) const noexcept {
+        const std::uint64_t head = head_.load(std::memory_order_relaxed) + ahead;
         if (tail_.load(std::memory_order_acquire) <= head) {  // pairs with push()
             return nullptr;
         }

@@ -45,6 +45,20 @@ TEST(WorkDeque, OwnerTakesTheOldestItem) {
     EXPECT_TRUE(deque.empty());
 }
 
+TEST(WorkDeque, ShowsWhatComesNextAndAfterThat) {
+    WorkDeque<Item> deque;
+    EXPECT_EQ(deque.peek(), nullptr);
+    auto items = make_items(4);
+    for (Item& item : items) {
+        deque.push(&item);
+    }
+    (void)deque.pop();
+    EXPECT_EQ(deque.peek(), &items[1]);
+    EXPECT_EQ(deque.peek(2), &items[3]);
+    EXPECT_EQ(deque.peek(3), nullptr);
+    EXPECT_EQ(deque.pop(), &items[1]) << "still there";
+}
+
 TEST(WorkDeque, ThiefTakesTheOlderHalf) {
     WorkDeque<Item> deque;
     auto items = make_items(9);
