@@ -34,10 +34,10 @@ constexpr std::uintptr_t kCacheLine = 64;
 
 /// Has the cache fetch what a fiber that waited, and goes on, uses of its stack: a kilobyte or so of frames below
 /// its context, and the FiberControl above. Only a hint: any address will do.
-void prefetch_frames(const context& waiting) noexcept {
+void prefetch_frames(const void* waiting) noexcept {
     constexpr std::uintptr_t kBelow = 22 * kCacheLine;
     constexpr std::uintptr_t kAbove = 15 * kCacheLine;
-    const auto middle = reinterpret_cast<std::uintptr_t>(&waiting);
+    const auto middle = reinterpret_cast<std::uintptr_t>(waiting);
     for (std::uintptr_t line = middle - kBelow; line != middle + kAbove; line += kCacheLine) {
         __builtin_prefetch(reinterpret_cast<const void*>(line));
     }
@@ -137,9 +137,7 @@ context* Scheduler::next() noexcept {
     }
     Worker::count(runs_);
     if (ready_.size() >= kCrowd) [[unlikely]] {
-        if (const context* const later = ready_.peek(kPrefetchAhead)) {
-            prefetch_frames(*later);
-        }
+        prefetch_frames(ready_.peek(kPrefetchAhead));  // a thief may be running it by now
     }
     if (shares_) {
         if (!at_work_.load(std::memory_order_relaxed)) {

@@ -255,6 +255,7 @@ TEST(StackCache, TrimsManyInTurns) {
     EXPECT_EQ(cache.next_trim(), kNever);
     EXPECT_EQ(take_warm(cache, kMany), kKept);
 }
+
 TEST(StackCache, KeepsWhatHasBeenNeededSinceTheLastTrim) {
     StackSlabs slabs(16 * 1024);
     StackCache cache(slabs, 32);
