@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Proves that a server answers the benchmark's requests rightly, before anybody measures how fast.
 
 wrk could look at every answer in Lua, but that costs the client more than the server needs to make
@@ -5,14 +6,19 @@ them. So the shapes are checked here, exactly and in the ways that the load send
 only the status and the number of bytes are (see loads.py).
 
     bench/load/answers.py PROGRAM
+
+Exit status: 0, 1 if an answer is wrong or the server does not end as it should.
 """
 
+import argparse
 import os
 import select
 import socket
 import sys
 import time
 from dataclasses import dataclass
+
+sys.dont_write_bytecode = True
 
 from servers import HOST, Server
 
@@ -228,10 +234,16 @@ def _check_half_closed(port):
 
 
 def main():
-    program = sys.argv[1]
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("program", help="coir-server, or what takes the same options")
+    program = parser.parse_args().program
     try:
         with Server(program, program, 2, sorted(os.sched_getaffinity(0))) as server:
             check(server.port)
+            if any(status != 0 for status in server.stop()):
+                raise RuntimeError("it did not end as it should when it was told to stop")
     except (WrongAnswer, OSError, RuntimeError) as error:
         print(f"{program} answers wrongly: {error}", file=sys.stderr)
         return 1

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 HOST = "127.0.0.1"
 START_SECONDS = 10
-STOP_SECONDS = 5
+STOP_SECONDS = 15  # coir-server has patience for 10
 
 
 @dataclass
@@ -35,8 +35,12 @@ class CpuTime:
 
 
 def built(name):
-    """The newest program of that name in the repository's build directories, but for those that train."""
-    found = glob.glob(os.path.join(REPOSITORY, "build*", "**", name), recursive=True)
+    """The newest program of that name in the repository's build directories, but for those that train. The
+    floor is that of the newest server's build, so that both are built alike."""
+    root = os.path.join(REPOSITORY, "build*")
+    if name == "coir-floor" and (server := built("coir-server")):
+        root = os.path.dirname(os.path.dirname(server))
+    found = glob.glob(os.path.join(root, "**", name), recursive=True)
     to_train = os.path.join(REPOSITORY, "build", "train", "")
     found = (path for path in found if os.path.isfile(path) and not path.startswith(to_train))
     return max(found, key=os.path.getmtime, default=None)
