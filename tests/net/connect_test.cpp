@@ -205,9 +205,12 @@ TEST(Connect, TriesNoMoreAddressesThanItMay) {
 TEST(Connect, FamiliesTakeTurns) {
     const SocketAddress any_port = SocketAddress::parse("::1", 0).value();
     const auto listener = TcpListener::bind(any_port);
-    if (!listener) {
+    if (listener.error() == std::errc::address_not_available ||
+        listener.error() == std::errc::address_family_not_supported) {
+        // Containers often have no IPv6, and without a second family there is nothing to take turns with.
         GTEST_SKIP() << "no ::1 here: " << listener.error().message();
     }
+    ASSERT_TRUE(listener) << listener.error().message();
     const ClosedPort closed;
     const SocketAddress open = listener->local_address().value();
     Runtime runtime({.workers = 1});
@@ -239,6 +242,7 @@ TEST(Connect, FindsAHostByItsName) {
     Runtime runtime({.workers = 1});
     const auto stream = runtime.run([&] { return connect("localhost", port, soon()); });
     if (stream.error().category() == resolve_category()) {
+        // The name is the host's to know, and a bare root has no /etc/hosts; the attempts have tests of their own.
         GTEST_SKIP() << "no localhost here: " << stream.error().message();
     }
     EXPECT_EQ(port_reached(stream), port);

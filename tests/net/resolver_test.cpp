@@ -78,6 +78,7 @@ TEST(Resolver, RefusesAddressesInOldWaysOfWriting) {
 TEST(Resolver, TakesALiteralWithAZoneWithAndWithoutBrackets) {
     const auto plain = resolve("fe80::1%lo", 80, soon());
     if (!plain) {
+        // A zone is the name of an interface, and lo is the only one that a host may be expected to have.
         GTEST_SKIP() << "no IPv6 or no lo here: " << plain.error().message();
     }
     EXPECT_EQ(resolve("[fe80::1%lo]", 80, soon()).value(), *plain);
@@ -96,6 +97,7 @@ TEST(Resolver, RefusesWhatIsNoService) {
 TEST(Resolver, KnowsTheServicesOfTheSystem) {
     const auto found = resolve("[::1]", "http", soon());
     if (found.error() == ResolveErrc::unknown_service) {
+        // Debian's package netbase brings it, which a minimal system does without.
         GTEST_SKIP() << "no /etc/services here";
     }
     EXPECT_EQ(found.value(), Addresses{address("::1", 80)});
@@ -105,6 +107,7 @@ TEST(Resolver, FindsLocalhostOnAFiberAndOnAPlainThread) {
     const ResolveOptions ipv4{.family = AddressFamily::ipv4, .only_configured_families = false};
     const auto here = resolve("localhost", 8080, soon(), ipv4);
     if (!here) {
+        // The name is the host's to know, and a bare root has no /etc/hosts.
         GTEST_SKIP() << "no localhost here: " << here.error().message();
     }
     EXPECT_EQ(*here, Addresses{address("127.0.0.1", 8080)});
