@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "coir/base/assert.hpp"
 #include "coir/base/error.hpp"
 #include "coir/base/socket_calls.hpp"
 #include "coir/base/syscall.hpp"
+#include "coir/runtime/session.hpp"
 #include "coir/runtime/this_fiber.hpp"
 #include "net/socket_options.hpp"
 
@@ -97,6 +99,12 @@ Result<void> StreamSocket::wait_readable(Deadline deadline) noexcept {
     }
     may_have_more_ = true;
     return {};
+}
+
+NextTurn StreamSocket::when_readable(Deadline deadline) noexcept {
+    // As wait_readable() does when it has waited; nobody reads before that.
+    return std::exchange(may_have_more_, true) ? NextTurn::at_once(source_)
+                                               : NextTurn::when_readable(source_, deadline);
 }
 
 Result<std::size_t> StreamSocket::try_write_some(std::span<const std::byte> from) noexcept {

@@ -55,7 +55,7 @@ void Alarm::release() noexcept {
     }
 }
 
-void Alarm::trigger(ForeignWaiter& waiter) noexcept {
+void Alarm::trigger(ForeignWaiter& waiter, Worker*) noexcept {
     auto& alarm = static_cast<Alarm&>(waiter);
     alarm.listener_.request_stop();
     alarm.release();

@@ -30,7 +30,7 @@ public:
 private:
     ~Alarm();
 
-    static void trigger(ForeignWaiter& waiter) noexcept;
+    static void trigger(ForeignWaiter& waiter, Worker* here) noexcept;
 
     // This waiter while it is armed, else kSlotEmpty. Who takes it out has the wheel's share.
     std::atomic<std::uintptr_t> slot_{kSlotEmpty};

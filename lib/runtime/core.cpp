@@ -84,7 +84,8 @@ std::vector<FiberInfo> RuntimeCore::stop(Deadline deadline, std::chrono::nanosec
         end_workers(deadline);
         return {};
     }
-    asks_all_.store(true, std::memory_order_seq_cst);  // pairs with launch_fiber()
+    asks_all_.store(true,
+                    std::memory_order_seq_cst);  // pairs with launch_fiber() and launch_session()
     request_stop();
     const Deadline end = Deadline::after(grace);
     Deadline next_look = end;
@@ -141,6 +142,12 @@ void RuntimeCore::for_each_fiber(F look) {
 }
 
 void RuntimeCore::request_stop() noexcept {
+    // Sessions first: the fiber of a turn that has begun before is found after that, and a turn that begins later
+    // sees the request.
+    SessionControl* session = nullptr;
+    for (const auto& worker : workers_) {
+        worker->sessions().request_stop(session);
+    }
     FiberControl* claimed = nullptr;
     for_each_fiber([&](FiberControl& fiber) {
         if (fiber.stop.claim()) {
@@ -148,12 +155,23 @@ void RuntimeCore::request_stop() noexcept {
             fiber.stop.next_to_stop = std::exchange(claimed, &fiber);
         }
     });
-    request_stop_of_all(claimed);
+    while (session != nullptr) {
+        SessionControl& woken = *std::exchange(session, session->next);
+        wake(woken, WakeReason::canceled);
+    }
+    request_stop_of_all(claimed);  // last: it runs callbacks
 }
 
 std::vector<FiberInfo> RuntimeCore::fibers() {
     std::vector<FiberInfo> found;
+    std::vector<const SessionControl*> carried;  // only compared: they may end
     for_each_fiber([&](FiberControl& fiber) {
+        if (const auto* const session = fiber.carries.load(std::memory_order_relaxed)) {
+            carried.push_back(session);
+        }
+        if (fiber.waits_for.load(std::memory_order_relaxed) == Carriers::kRests) {
+            return;
+        }
         FiberInfo& info = found.emplace_back();
         info.id = fiber.id;
         info.name = fiber.name();
@@ -174,6 +192,23 @@ std::vector<FiberInfo> RuntimeCore::fibers() {
             }
         }
     });
+    for (const auto& worker : workers_) {
+        worker->sessions().for_each([&](const SessionControl& session) {
+            if (std::ranges::find(carried, &session) != carried.end()) {
+                return;  // in a turn: its fiber stands for it
+            }
+            FiberInfo& info = found.emplace_back();
+            info.id = session.id;
+            info.name = session.options.name;
+            info.site = session.options.site;
+            info.stop_requested = session.stop_requested.load(std::memory_order_relaxed);
+            if (session.waits()) {
+                info.state = FiberInfo::State::waiting;
+                info.waits_for = "bytes to read";
+                info.fd = session.fd.load(std::memory_order_relaxed);
+            }
+        });
+    }
     return found;
 }
 
@@ -222,9 +257,18 @@ void RuntimeCore::tell_stop() noexcept {
 }
 
 void RuntimeCore::inject(boost::fibers::context& context) noexcept {
+    inject_ready(context);
+}
+
+void RuntimeCore::inject(SessionControl& session) noexcept {
+    inject_ready(session);
+}
+
+template <typename Ready>
+void RuntimeCore::inject_ready(Ready& ready) noexcept {
     const WakerGuard guard(*this);
-    happens_before(&context);
-    injected_.push(context);
+    happens_before(&ready);
+    injected_.push(ready);
     if (workers_.size() == 1) {
         workers_.front()->scheduler().notify();
         return;
@@ -246,10 +290,15 @@ StackSlabs& RuntimeCore::slabs_of(std::size_t bytes) {
     return *slabs->second;
 }
 
-StackRegion RuntimeCore::take_stack(Worker* worker, std::size_t bytes, std::error_code& error) {
+std::size_t RuntimeCore::usable_stack_bytes(std::size_t bytes) const noexcept {
     // As the slabs do, so that a stack finds its way back.
-    const std::size_t wanted = slabs_.to_whole_pages(std::max(bytes, kLeastStackBytes));
-    if (bytes != 0 && wanted != slabs_.usable_bytes()) {
+    return bytes == 0 ? slabs_.usable_bytes()
+                      : slabs_.to_whole_pages(std::max(bytes, kLeastStackBytes));
+}
+
+StackRegion RuntimeCore::take_stack(Worker* worker, std::size_t bytes, std::error_code& error) {
+    const std::size_t wanted = usable_stack_bytes(bytes);
+    if (wanted != slabs_.usable_bytes()) {
         return slabs_of(wanted).take(error);
     }
     return worker != nullptr ? worker->stacks().take(error) : slabs_.take(error);

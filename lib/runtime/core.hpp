@@ -48,6 +48,8 @@ public:
     /// A stack for a fiber; `worker` is null on a thread that is no worker of this runtime.
     [[nodiscard]] StackRegion take_stack(Worker* worker, std::size_t bytes, std::error_code& error);
     void give_back_stack(StackRegion region) noexcept;
+    /// What take_stack() makes of `bytes`.
+    [[nodiscard]] std::size_t usable_stack_bytes(std::size_t bytes) const noexcept;
 
     /// Unique in the process; from 1 on.
     [[nodiscard]] std::uint64_t number() const noexcept { return number_; }
@@ -56,6 +58,7 @@ public:
     /// Takes a ready fiber that has left its stack, from a thread that is no worker of this runtime,
     /// and sees to it that somebody runs it.
     void inject(boost::fibers::context& context) noexcept;
+    void inject(SessionControl& session) noexcept;
     [[nodiscard]] InjectionQueue& injected() noexcept { return injected_; }
     [[nodiscard]] BlockingPool& blocking_pool() noexcept { return *blocking_pool_; }
     [[nodiscard]] IdleWorkers& idle() noexcept { return idle_; }
@@ -81,6 +84,8 @@ public:
 private:
     friend class WakerGuard;
 
+    template <typename Ready>
+    void inject_ready(Ready& ready) noexcept;
     void close() noexcept;
     [[nodiscard]] bool await_fibers(Deadline deadline) noexcept;
     void end_workers(Deadline deadline) noexcept;

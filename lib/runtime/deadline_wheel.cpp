@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "runtime/fiber_control.hpp"
+#include "runtime/session_control.hpp"
 #include "runtime/waiter.hpp"
 
 namespace coir::detail {
@@ -127,7 +128,9 @@ void DeadlineWheel::expire(TimerWheel::TimePoint now) noexcept {
             // the two looks. Then it gets its place back, or what has come meanwhile.
             if (const auto due = deadline.deadline_.load(std::memory_order_relaxed);
                 due > now_count) {
-                came_first = put_back(*deadline.slot_, *expired);
+                // A session has nothing that would keep it while it is put back: a wait that ends for nothing.
+                came_first =
+                    is_session(*expired) ? kSlotReady : put_back(*deadline.slot_, *expired);
                 if (came_first == kSlotEmpty) {
                     rearm(due);
                     continue;

@@ -20,6 +20,8 @@
 namespace coir::detail {
 
 class RuntimeCore;
+class SessionControl;
+struct SessionType;
 
 /// What we add to a Boost fiber.
 ///
@@ -53,6 +55,12 @@ public:
     bool pinned = false;
     /// With forced migration: it may run where it last ran.
     bool may_stay = false;
+    bool is_carrier = false;      // see carriers.hpp: it counts for nothing
+    bool is_told_to_end = false;  // of a carrier
+    bool has_odd_stack = false;   // of a carrier: not of the runtime's usual size
+    /// Of a carrier: the session whose turn it runs, for others to compare; and that of the name.
+    std::atomic<const SessionControl*> carries{nullptr};
+    const SessionType* named_for = nullptr;
     std::source_location site;
 
     /// Holds `parking` from before the fiber makes itself known to a waker until it has left its

@@ -7,8 +7,10 @@
 #include "coir/base/assert.hpp"
 #include "coir/base/error.hpp"
 #include "coir/base/syscall.hpp"
+#include "coir/runtime/session.hpp"
 #include "runtime/io_state.hpp"
 #include "runtime/park.hpp"
+#include "runtime/session_control.hpp"
 #include "runtime/worker.hpp"
 
 namespace coir {
@@ -94,6 +96,16 @@ Result<void> IoSource::wait_on_thread(int direction, Deadline deadline) noexcept
     }
 }
 
+inline IoState* IoSource::prepared_state(const detail::Worker& worker,
+                                         int direction) const noexcept {
+    IoState* const state = state_.load(std::memory_order_acquire);
+    return state != nullptr && !state->canceled.load(std::memory_order_acquire) &&
+                   state->ends[direction].load(std::memory_order_acquire) == 0 &&
+                   worker.poller().watches(*state, static_cast<IoState::Direction>(direction))
+               ? state
+               : nullptr;
+}
+
 Result<IoSource::Slot*> IoSource::prepare_wait(int direction, Deadline deadline) noexcept {
     IoState* const state = this->state();
     if (state == nullptr) {
@@ -144,12 +156,61 @@ Result<void> IoSource::wait(int direction, Deadline deadline) noexcept {
     };
     const detail::Wait how{direction == IoState::reading ? "bytes to read" : "room to write",
                            StopRequests::obeyed, fd_.get()};
-    switch (detail::park(*worker, *slot, how, arm)) {
-        case detail::WakeReason::ready: return {};
-        case detail::WakeReason::timed_out: return std::errc::timed_out;
-        case detail::WakeReason::canceled: break;
+    return detail::result_of(detail::park(*worker, *slot, how, arm));
+}
+
+// As detail::park(), without a fiber.
+std::optional<Result<void>> IoSource::begin_wait(detail::SessionControl& session,
+                                                 const NextTurn& next) noexcept {
+    detail::Worker& worker = *detail::Worker::current();
+    if (worker.running_fiber().stop.is_requested()) {
+        return std::errc::operation_canceled;
     }
-    return std::errc::operation_canceled;
+    if (next.is_at_once()) {
+        return is_canceled() ? Result<void>(std::errc::operation_canceled) : Result<void>();
+    }
+    IoState* state = prepared_state(worker, IoState::reading);
+    if (state != nullptr) [[likely]] {
+        state->deadlines[IoState::reading].set(next.deadline().time_point());
+    } else {
+        const auto prepared = prepare_wait(IoState::reading, next.deadline());
+        if (!prepared) {
+            return prepared.error();
+        }
+        if (*prepared == nullptr) {
+            return Result<void>();
+        }
+        state = state_.load(std::memory_order_relaxed);
+    }
+    Slot& slot = state->slots[IoState::reading];
+    if (const auto early = slot.load(std::memory_order_acquire); early != detail::kSlotEmpty) {
+        COIR_ASSERT(!detail::holds_waiter(early));  // somebody else waits here
+        return detail::result_of(detail::consume(slot));
+    }
+    session.note_wait(slot, fd_.get());
+    detail::Worker::count(worker.waits);
+    session.parking.store(true, std::memory_order_relaxed);  // published by the exchange
+    const auto address = reinterpret_cast<std::uintptr_t>(static_cast<detail::Waiter*>(&session));
+    std::uintptr_t held = detail::kSlotEmpty;
+    std::optional<detail::WakeReason> over;
+    // pairs with claim(): whoever takes the waiter out sees all of it
+    if (!slot.compare_exchange_strong(held, address, std::memory_order_seq_cst,
+                                      std::memory_order_acquire)) {
+        over = detail::consume(slot);
+    } else if (held = address;
+               session.stop_requested.load(std::memory_order_seq_cst) &&
+               slot.compare_exchange_strong(held, detail::kSlotEmpty, std::memory_order_seq_cst)) {
+        over = detail::WakeReason::canceled;  // pairs with SessionList::request_stop()
+    }
+    if (!over) {
+        state->deadlines[IoState::reading].ensure_armed(slot, worker.deadlines(),
+                                                        worker.poller().runtime());
+        session.parking.store(false, std::memory_order_release);  // pairs with await_parked()
+        return std::nullopt;
+    }
+    session.parking.store(false, std::memory_order_relaxed);
+    detail::Worker::count(worker.wakes);
+    return detail::result_of(*over);
 }
 
 std::optional<Result<void>> IoSource::try_wait(int direction) noexcept {

@@ -33,10 +33,6 @@ timespec to_timespec(Deadline::Clock::duration duration) noexcept {
     return {static_cast<time_t>(seconds.count()), static_cast<long>((duration - seconds).count())};
 }
 
-constexpr std::uint32_t interest_of(IoState::Direction direction) noexcept {
-    return direction == IoState::reading ? EPOLLIN | EPOLLPRI | EPOLLRDHUP : EPOLLOUT;
-}
-
 }  // namespace
 
 Poller::Poller(PollerNumber number) : number_(number) {

@@ -77,6 +77,12 @@ public:
     /// Threads: the fiber that is about to wait in `direction`.
     [[nodiscard]] Result<void> watch(int fd, IoState& state, IoState::Direction direction,
                                      bool again, bool& moved) noexcept;
+    /// Whether watch() would have nothing to do. Threads: as there.
+    [[nodiscard]] bool watches(const IoState& state, IoState::Direction direction) const noexcept {
+        return state.poller.load(std::memory_order_acquire) == number_.value() &&
+               (state.interest.load(std::memory_order_relaxed) & interest_of(direction)) != 0 &&
+               state.waits_abroad.load(std::memory_order_relaxed) == 0;
+    }
 
     [[nodiscard]] std::uint64_t runtime() const noexcept { return number_.runtime(); }
     [[nodiscard]] std::uint64_t polls() const noexcept {
@@ -84,6 +90,10 @@ public:
     }
 
 private:
+    [[nodiscard]] static constexpr std::uint32_t interest_of(
+        IoState::Direction direction) noexcept {
+        return direction == IoState::reading ? EPOLLIN | EPOLLPRI | EPOLLRDHUP : EPOLLOUT;
+    }
     [[nodiscard]] Result<void> register_here(int fd, IoState& state, IoState::Direction direction,
                                              bool again, bool& moved) noexcept;
     /// Takes the descriptor from the poller where it is, to this one. Under state.moving.

@@ -1,6 +1,7 @@
 #include "runtime/scheduler.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "coir/base/assert.hpp"
 #include "coir/base/deadline.hpp"
@@ -25,11 +26,15 @@ constexpr auto kCoarseTick = 10ms;
 // The stack that is left where a fiber polls, at least; it takes a few hundred bytes more than to be suspended.
 constexpr std::ptrdiff_t kRoomToPoll = 4096;
 constexpr int kInjectedBatch = 32;
+// When sessions wait for memory: nobody tells when there is some.
+constexpr auto kMemoryPause = 10ms;
 
 // Where so many wait for their turn, the memory of each has left the caches since its last.
 constexpr std::size_t kCrowd = 128;
 // Far enough ahead that it is there in time, and not so far that it has been driven out again.
 constexpr std::size_t kPrefetchAhead = 4;
+// Of sessions there is less to fetch, and it is worth it sooner.
+constexpr std::size_t kFewSessions = 16;
 constexpr std::uintptr_t kCacheLine = 64;
 
 /// Has the cache fetch what a fiber that waited, and goes on, uses of its stack: a kilobyte or so of frames below
@@ -77,7 +82,15 @@ void Scheduler::push(context& ready) noexcept {
         ready.ready_link(pinned_);
         return;
     }
-    ready_.push(&ready);
+    push_stealable(as_runnable(ready));
+}
+
+void Scheduler::push(SessionControl& session) noexcept {
+    push_stealable(as_runnable(session));
+}
+
+void Scheduler::push_stealable(Runnable* ready) noexcept {
+    ready_.push(ready);
     if (shares_ && idle_.someone_could_help() && ready_.size() >= kSurplusNow) {
         share_surplus();
     }
@@ -135,9 +148,23 @@ context* Scheduler::next() noexcept {
     if (ready == nullptr) {
         return on_dispatcher() ? nullptr : take_dispatcher();
     }
+    begin_run();
+    return ready;
+}
+
+// A thief may be running it by now, and it may have ended: then its address is all that may be used.
+void Scheduler::prefetch_ahead(std::size_t queued) const noexcept {
+    if (Runnable* const ahead = ready_.peek(kPrefetchAhead); is_session(ahead)) {
+        session_of(ahead).prefetch(!shares_);
+    } else if (queued >= kCrowd) {
+        prefetch_frames(ahead);
+    }
+}
+
+void Scheduler::begin_run() noexcept {
     Worker::count(runs_);
-    if (ready_.size() >= kCrowd) [[unlikely]] {
-        prefetch_frames(ready_.peek(kPrefetchAhead));  // a thief may be running it by now
+    if (const std::size_t queued = ready_.size(); queued >= kFewSessions) [[unlikely]] {
+        prefetch_ahead(queued);
     }
     if (shares_) {
         if (!at_work_.load(std::memory_order_relaxed)) {
@@ -145,7 +172,6 @@ context* Scheduler::next() noexcept {
         }
         share_surplus();
     }
-    return ready;
 }
 
 context* Scheduler::take_dispatcher() noexcept {
@@ -155,8 +181,22 @@ context* Scheduler::take_dispatcher() noexcept {
 }
 
 context* Scheduler::take_ready() noexcept {
-    context* const ready = forces_migration_ ? take_migrating() : take_queued();
-    if (ready != nullptr && ready->get_scheduler() != &boost_) {
+    context* ready = nullptr;
+    while (ready == nullptr) {
+        Runnable* const next = forces_migration_ ? take_migrating() : take_queued();
+        if (next == nullptr) {
+            return nullptr;
+        }
+        if (!is_session(next)) {
+            ready = &context_of(next);
+        } else if (worker_.carriers().must_rest_first(session_of(next))) [[unlikely]] {
+            unfit_ = &session_of(next);  // for the dispatcher
+            return nullptr;
+        } else if (FiberControl* const carrier = worker_.carriers().take_for(session_of(next))) {
+            ready = carrier->context();
+        }
+    }
+    if (ready->get_scheduler() != &boost_) {
         // Boost counts the fibers of a scheduler in a list; a fiber that any thread may adopt must
         // not be in one. Nobody needs it: the runtime counts fibers itself.
         boost_.attach_worker_context(ready);
@@ -165,27 +205,35 @@ context* Scheduler::take_ready() noexcept {
     return ready;
 }
 
-context* Scheduler::take_migrating() noexcept {
+Runnable* Scheduler::take_migrating() noexcept {
     for (;;) {
         take_arrivals(*this, false);
-        context* const ready = take_queued();
-        if (ready == nullptr || !must_leave(*ready)) {
+        Runnable* const ready = take_queued();
+        // A turn begins wherever the session came to be ready, as a new fiber does.
+        if (ready == nullptr || is_session(ready) || !must_leave(context_of(ready))) {
             return ready;
         }
-        send_away(*ready);
+        send_away(context_of(ready));
     }
 }
 
-inline context* Scheduler::take_queued() noexcept {
+inline Runnable* Scheduler::pop_ready() noexcept {
+    return alone_ ? ready_.pop_alone() : ready_.pop();
+}
+
+inline Runnable* Scheduler::take_queued() noexcept {
+    if (unfit_ != nullptr) [[unlikely]] {
+        return as_runnable(*std::exchange(unfit_, nullptr));
+    }
     // In turns, so that neither kind can starve the other.
     pinned_first_ = !pinned_first_;
-    context* ready = nullptr;
-    if (pinned_first_ || (ready = ready_.pop()) == nullptr) {
+    Runnable* ready = nullptr;
+    if (pinned_first_ || (ready = pop_ready()) == nullptr) {
         if (!pinned_.empty()) {
-            ready = &pinned_.front();
+            ready = as_runnable(pinned_.front());
             pinned_.pop_front();
         } else if (pinned_first_) {
-            ready = ready_.pop();
+            ready = pop_ready();
         }
     }
     return ready;
@@ -210,7 +258,7 @@ void Scheduler::take_arrivals(Scheduler& of, bool may_stay) noexcept {
     while (context* const arrived = of.arrivals_.pop()) {
         happens_after(arrived);
         control_of(*arrived).may_stay = may_stay;
-        ready_.push(arrived);
+        ready_.push(as_runnable(*arrived));
     }
 }
 
@@ -233,7 +281,7 @@ bool Scheduler::has_ready_fibers() const noexcept {
 }
 
 bool Scheduler::has_ready_fibers_of_ours() const noexcept {
-    return !ready_.empty() || !pinned_.empty() || !arrivals_.empty();
+    return !ready_.empty() || !pinned_.empty() || !arrivals_.empty() || unfit_ != nullptr;
 }
 
 bool Scheduler::poll(Clock::time_point until) noexcept {
@@ -246,6 +294,9 @@ bool Scheduler::poll(Clock::time_point until) noexcept {
     for (Waiter* waiter : ready.waiters()) {
         wake(*waiter, WakeReason::ready, &worker_);
     }
+    if (SessionControl* const waiting = worker_.carriers().take_waiting()) [[unlikely]] {
+        push(*waiting);  // there may be memory for its fiber again
+    }
     const bool injected = take_injected();
     expire_deadlines(ready.waiters().empty());
     return injected || !ready.waiters().empty();
@@ -256,6 +307,14 @@ bool Scheduler::take_injected() noexcept {
     int count = 0;
     for (; count != kInjectedBatch; ++count) {
         context* const injected = worker_.core().injected().pop();
+        if (injected == nullptr) {
+            break;
+        }
+        happens_after(injected);
+        push(*injected);
+    }
+    for (int sessions = 0; sessions != kInjectedBatch; ++sessions, ++count) {
+        SessionControl* const injected = worker_.core().injected().pop_session();
         if (injected == nullptr) {
             break;
         }
@@ -297,13 +356,16 @@ void Scheduler::notify() noexcept {
     }
 }
 
+inline bool Scheduler::may_wait_on(const FiberControl& fiber, const void* frame) const noexcept {
+    return !poll_is_due_ && !fiber.pinned && !has_ready_fibers_of_ours() && !finishing_ &&
+           poll_callbacks.load(std::memory_order_relaxed) == 0 &&
+           static_cast<const std::byte*>(frame) - fiber.stack.bottom() >= kRoomToPoll &&
+           finished_seen_ == worker_.finished.load(std::memory_order_relaxed);
+}
+
 bool Scheduler::wait_in_place(const FiberControl& fiber) noexcept {
     COIR_ASSERT(alone_);
-    const auto* const frame = static_cast<const std::byte*>(__builtin_frame_address(0));
-    if (poll_is_due_ || fiber.pinned || has_ready_fibers_of_ours() || finishing_ ||
-        poll_callbacks.load(std::memory_order_relaxed) != 0 ||
-        frame - fiber.stack.bottom() < kRoomToPoll ||
-        finished_seen_ != worker_.finished.load(std::memory_order_relaxed)) {
+    if (!may_wait_on(fiber, __builtin_frame_address(0))) {
         return false;
     }
     count_pick();
@@ -313,12 +375,54 @@ bool Scheduler::wait_in_place(const FiberControl& fiber) noexcept {
     poll_is_due_ = sleep_for_own_sake(worker_.stacks().next_trim()) || poll_is_due_;
     run_began_ = run_ticks();
     // Who is not the first is not picked before it has left its stack.
-    if (ready_.peek() != fiber.context()) {
+    if (ready_.peek() != as_runnable(*fiber.context())) {
         return false;
     }
-    (void)ready_.pop();
+    (void)ready_.pop_alone();
     Worker::count(runs_);
     return true;
+}
+
+inline SessionControl* Scheduler::take_session(const FiberControl& carrier) noexcept {
+    Carriers& carriers = worker_.carriers();
+    SessionControl* session = carriers.first_waiting();
+    if (session != nullptr && carriers.suits(carrier, *session)) [[unlikely]] {
+        return carriers.take_waiting();
+    } else {
+        const auto wanted = [](const Runnable* next) { return is_session(next); };
+        Runnable* const ready = alone_ ? ready_.pop_alone_if(wanted) : ready_.pop_if(wanted);
+        session = ready == nullptr ? nullptr : &session_of(ready);
+    }
+    // Looked at only now that it is ours.
+    if (session != nullptr && !carriers.suits(carrier, *session)) [[unlikely]] {
+        unfit_ = session;
+        return nullptr;
+    }
+    return session;
+}
+
+SessionControl* Scheduler::next_session(FiberControl& carrier) noexcept {
+    count_pick();
+    if (poll_is_due_ || !pinned_.empty() || carrier.stop.is_requested()) {
+        return nullptr;
+    }
+    SessionControl* session = take_session(carrier);
+    if (session == nullptr && alone_ && may_wait_on(carrier, __builtin_frame_address(0))) {
+        note_run();
+        carrier.waits_for.store(Carriers::kRests, std::memory_order_relaxed);
+        poll_is_due_ = sleep_for_own_sake(worker_.stacks().next_trim()) || poll_is_due_;
+        carrier.waits_for.store(nullptr, std::memory_order_relaxed);
+        run_began_ = run_ticks();
+        // Who asks the carrier to stop meanwhile does not mean the next one.
+        const bool is_over = poll_is_due_ || carrier.stop.is_requested();
+        session = is_over ? nullptr : take_session(carrier);
+    } else if (session != nullptr) {
+        note_run();
+    }
+    if (session != nullptr) {
+        begin_run();
+    }
+    return session;
 }
 
 // Gives up warm stacks that nobody has needed for long, and returns when to come again for others.
@@ -332,6 +436,14 @@ Scheduler::Clock::time_point Scheduler::trim_stacks() noexcept {
     return stacks.next_trim();
 }
 
+Scheduler::Clock::time_point Scheduler::latest_end_of_sleep(
+    Clock::time_point until) const noexcept {
+    if (worker_.carriers().first_waiting() != nullptr) [[unlikely]] {
+        until = std::min(until, Clock::now() + kMemoryPause);
+    }
+    return std::min(until, worker_.deadlines()->next_expiry());
+}
+
 // Without an eye on other workers. Returns whether somebody has left something before it or during it.
 bool Scheduler::sleep_for_own_sake(Clock::time_point until) noexcept {
     ready_.trim();
@@ -342,8 +454,7 @@ bool Scheduler::sleep_for_own_sake(Clock::time_point until) noexcept {
     if (state_.compare_exchange_strong(awake, State::sleeping, std::memory_order_seq_cst)) {
         // pairs with RuntimeCore::inject(): either it sees us asleep, or we see what it has injected
         const bool injected = !worker_.core().injected().empty();
-        (void)poll(injected ? Clock::time_point::min()
-                            : std::min(until, worker_.deadlines()->next_expiry()));
+        (void)poll(injected ? Clock::time_point::min() : latest_end_of_sleep(until));
     }
     const bool notified =
         state_.exchange(State::running, std::memory_order_seq_cst) == State::notified;

@@ -12,6 +12,7 @@
 #include "runtime/fiber_control.hpp"
 #include "runtime/fiber_switch.hpp"
 #include "runtime/injection_queue.hpp"
+#include "runtime/session_control.hpp"
 #include "runtime/work_deque.hpp"
 
 namespace coir::detail {
@@ -23,7 +24,8 @@ class IdleWorkers;
 ///
 /// Boost.Fiber asks it at every switch. Each scheduler of Boost has a dispatcher fiber of its own,
 /// and only there does this class poll, steal and sleep; every other fiber merely takes the next one
-/// from the queue. (Where there is but one worker, a fiber may do so too, see wait_in_place().) The
+/// from the queue. (Where there is but one worker, a fiber may do so too, see wait_in_place() and
+/// next_session().) The
 /// dispatcher runs when the queue is empty, and in between every kPollPicks picks or when the
 /// kernel's coarse clock has moved on (1 to 10 ms; a look at every fourth pick), so that ready fibers
 /// cannot starve I/O, timers and fibers woken by other threads.
@@ -44,6 +46,8 @@ public:
 
     /// Makes a fiber ready here that has left its stack, whichever worker it ran on.
     void push(boost::fibers::context& context) noexcept;
+    /// The same for a session, which has no fiber.
+    void push(SessionControl& session) noexcept;
     /// Runs the dispatcher's next sleep as the last: the thread is about to end.
     void finish() noexcept { finishing_ = true; }
 
@@ -60,6 +64,14 @@ public:
     /// the dispatcher's turn, sleeps on the fiber's own stack. True if the fiber is ready then, and goes on;
     /// false if it has to be suspended after all. Requires: is_alone().
     [[nodiscard]] bool wait_in_place(const FiberControl& fiber) noexcept;
+    /// A session that `carrier`, the running fiber, may go on with at once, because its turn has come and nobody
+    /// else's; where there is but one worker, waits for one on the carrier's stack. Null if it is the dispatcher's
+    /// turn, or another fiber's, or the carrier has been asked to stop.
+    [[nodiscard]] SessionControl* next_session(FiberControl& carrier) noexcept;
+    /// A session has ended, and no stack with it: a wait in place needs no look for that.
+    void forgive_end() noexcept { ++finished_seen_; }
+    /// The dispatcher is to free what has ended, before somebody waits in place.
+    void let_dispatcher_run() noexcept { poll_is_due_ = true; }
     /// Whether a yield would give way to nobody.
     [[nodiscard]] bool nothing_waits() noexcept;
 
@@ -67,7 +79,7 @@ public:
     [[nodiscard]] boost::fibers::context& main_context() const noexcept { return *main_; }
 
     // For other workers.
-    [[nodiscard]] std::size_t steal(boost::fibers::context** into, std::size_t capacity) noexcept {
+    [[nodiscard]] std::size_t steal(Runnable** into, std::size_t capacity) noexcept {
         return ready_.steal(into, capacity);
     }
     /// Whether it has run a fiber since it last went to sleep.
@@ -106,8 +118,14 @@ private:
     [[nodiscard]] bool on_dispatcher() const noexcept { return running_context() == dispatcher_; }
     void note_run() noexcept;
     void note_notable_run(std::uint64_t run) noexcept;
-    [[nodiscard]] boost::fibers::context* take_queued() noexcept;
-    [[nodiscard]] boost::fibers::context* take_migrating() noexcept;
+    [[nodiscard]] Runnable* pop_ready() noexcept;
+    [[nodiscard]] Runnable* take_queued() noexcept;
+    [[nodiscard]] Runnable* take_migrating() noexcept;
+    [[nodiscard]] SessionControl* take_session(const FiberControl& carrier) noexcept;
+    [[nodiscard]] bool may_wait_on(const FiberControl& fiber, const void* frame) const noexcept;
+    void push_stealable(Runnable* ready) noexcept;
+    void begin_run() noexcept;
+    void prefetch_ahead(std::size_t queued) const noexcept;
     [[nodiscard]] bool must_leave(boost::fibers::context& ready) const noexcept;
     void send_away(boost::fibers::context& ready) noexcept;
     void take_arrivals(Scheduler& of, bool may_stay) noexcept;
@@ -121,6 +139,7 @@ private:
     [[nodiscard]] bool search() noexcept;
     bool find_surplus() noexcept;
     [[nodiscard]] Clock::time_point trim_stacks() noexcept;
+    [[nodiscard]] Clock::time_point latest_end_of_sleep(Clock::time_point until) const noexcept;
     bool sleep_for_own_sake(Clock::time_point until) noexcept;
     void sleep(Clock::time_point until) noexcept;
     [[nodiscard]] bool others_are_at_work() const noexcept;
@@ -145,7 +164,7 @@ private:
     std::atomic<boost::fibers::context*> running_;
     boost::fibers::context* dispatcher_ = nullptr;
     bool dispatcher_ready_ = false;
-    WorkDeque<boost::fibers::context> ready_;
+    WorkDeque<Runnable> ready_;
     // Fibers that must not leave: pinned ones and the thread's own context.
     boost::fibers::scheduler::ready_queue_type pinned_;
 
@@ -159,6 +178,8 @@ private:
     bool poll_is_due_ = false;
     std::uint64_t finished_seen_ = 0;  // of the worker's fibers, when Boost last let go of such
     bool pinned_first_ = false;
+    // Taken from the queue by a carrier whose stack it does not want, or that has to rest first: the next to run.
+    SessionControl* unfit_ = nullptr;
     std::uint32_t picks_since_poll_ = 0;
     Clock::time_point last_poll_{};  // by the coarse clock
     // Since when surplus has been seen; zero: not yet.

@@ -60,11 +60,14 @@ void Scheduler::share_surplus() noexcept {
 }
 
 bool Scheduler::rob(std::size_t victim) noexcept {
-    std::array<context*, kStealBatch> loot;
+    std::array<Runnable*, kStealBatch> loot;
     const std::size_t count =
         worker_.core().worker(victim).scheduler().steal(loot.data(), loot.size());
     for (std::size_t i = 0; i != count; ++i) {
-        control_of(*loot[i]).may_stay = true;  // if it last ran here: its new worker hangs
+        if (!is_session(loot[i])) {
+            control_of(context_of(loot[i])).may_stay =
+                true;  // it may last have run here: its new worker hangs
+        }
         ready_.push(loot[i]);
     }
     steals_.store(steals_.load(std::memory_order_relaxed) + count, std::memory_order_relaxed);
@@ -99,7 +102,7 @@ bool Scheduler::find_surplus() noexcept {
 void Scheduler::sleep(Clock::time_point until) noexcept {
     at_work_.store(false, std::memory_order_relaxed);
     idle_.enter_sleep(worker_.index());
-    until = std::min(until, worker_.deadlines()->next_expiry());
+    until = latest_end_of_sleep(until);
     if (quiet_ >= kQuiet && others_are_at_work()) {
         quiet_ = {};  // pairs with replace_watchers(): one of the two sees the other
     }

@@ -21,7 +21,7 @@ struct SelectWaiter final : ForeignWaiter {
     explicit SelectWaiter(Selection& its_selection) noexcept
         : ForeignWaiter(tell), selection(&its_selection) {}
 
-    static void tell(ForeignWaiter& waiter) noexcept {
+    static void tell(ForeignWaiter& waiter, Worker*) noexcept {
         auto& self = static_cast<SelectWaiter&>(waiter);
         self.selection->parker.unpark();
         self.is_told.store(true, std::memory_order_release);  // pairs with SlotArm::withdraw()

@@ -60,11 +60,8 @@ PreparedFiber prepare_fiber(const SpawnPlace& place, const SpawnOptions& options
         throw std::system_error(
             error, "coir::spawn: no memory for a stack (see vm.max_map_count and ulimit -v)");
     }
-    std::byte* const control_place = align_down(
-        stack.top - FiberPlate::kBytes - colour_of(stack) - sizeof(FiberControl), kCacheLine);
-    std::byte* const storage = align_down(control_place - storage_bytes, kCacheLine);
-    // A callable that leaves the fiber less than three quarters of its stack belongs on the heap.
-    if (storage < stack.bottom() + stack.usable_bytes / 4 * 3) {
+    FiberControl* const control = lay_out_fiber(*core, stack, storage_bytes);
+    if (control == nullptr) {  // such a callable belongs on the heap
         core->give_back_stack(stack);
         throw std::system_error(std::make_error_code(std::errc::argument_list_too_long),
                                 "coir::spawn: the callable is too large for the stack");
@@ -73,13 +70,10 @@ PreparedFiber prepare_fiber(const SpawnPlace& place, const SpawnOptions& options
         // Seen by stop() through the end of the fiber, which comes after its start.
         Worker::count(here->spawned);
     } else if (!core->count_foreign_spawn()) {
+        control->~FiberControl();
         core->give_back_stack(stack);
         throw std::system_error(Errc::runtime_stopped, "coir::spawn");
     }
-    auto* const control = ::new (control_place) FiberControl;
-    control->core = core;
-    control->stack = stack;
-    control->storage = storage;
     control->id = here != nullptr ? here->next_fiber_id() : core->next_fiber_id();
     control->worker = options.worker;
     control->pinned = options.pinned;
@@ -89,18 +83,38 @@ PreparedFiber prepare_fiber(const SpawnPlace& place, const SpawnOptions& options
     if (place.scope != nullptr) {
         place.scope->add(*control);
     }
-    return {control, storage};
+    return {control, control->storage};
+}
+
+FiberControl* lay_out_fiber(RuntimeCore& core, const StackRegion& stack,
+                            std::size_t storage_bytes) noexcept {
+    std::byte* const control_place = align_down(
+        stack.top - FiberPlate::kBytes - colour_of(stack) - sizeof(FiberControl), kCacheLine);
+    std::byte* const storage = align_down(control_place - storage_bytes, kCacheLine);
+    if (storage < stack.bottom() + stack.usable_bytes / 4 * 3) {
+        return nullptr;
+    }
+    auto* const control = ::new (control_place) FiberControl;
+    control->core = &core;
+    control->stack = stack;
+    control->storage = storage;
+    return control;
+}
+
+void make_startable(FiberControl& control) noexcept {
+    SwitchState& state = control.switch_state;
+    announce_fiber(state, control.name().data());
+    state.stack_bottom = control.stack.bottom();
+    state.stack_bytes = control.stack.usable_bytes;
+    (void)make_context(control);
+    FiberPlate::of(control.stack).put_up(control);
 }
 
 void launch_fiber(PreparedFiber prepared, FiberEntry entry) noexcept {
     FiberControl& control = *prepared.fiber;
     control.entry = entry;
-    SwitchState& state = control.switch_state;
-    announce_fiber(state, control.name().data());
-    state.stack_bottom = control.stack.bottom();
-    state.stack_bytes = control.stack.usable_bytes;
-    boost::fibers::context* const context = make_context(control);
-    FiberPlate::of(control.stack).put_up(control);
+    make_startable(control);
+    boost::fibers::context* const context = control.context();
     // pairs with stop(): either it finds the plate, or this sees that it has asked all
     if (control.core->asks_all_to_stop() && this_task().shields == 0) {
         (void)control.stop.claim();  // it has not begun: there is nothing to end
@@ -135,7 +149,12 @@ void run_fiber(FiberControl& control) noexcept {
     destroy_values(control.task);  // of a detached fiber, or made by the destructors of its value
     FiberPlate::of(control.stack).take_down();
     end_bonds(control);
-    control.core->fiber_finished(*Worker::current());
+    Worker& worker = *Worker::current();
+    if (control.is_carrier) {
+        worker.scheduler().let_dispatcher_run();  // it frees the stack
+    } else {
+        control.core->fiber_finished(worker);
+    }
 }
 
 void JoinStateBase::keep_exception() noexcept {

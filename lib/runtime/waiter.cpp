@@ -42,11 +42,11 @@ void wake(Waiter& waiter, WakeReason reason, Worker* here) noexcept {
         Worker::make_ready(*waiter.fiber, here);
     } else {
         auto& foreign = static_cast<ForeignWaiter&>(waiter);
-        foreign.wake(foreign);
+        foreign.wake(foreign, here);
     }
 }
 
-void ThreadWaiter::wake_thread(ForeignWaiter& waiter) noexcept {
+void ThreadWaiter::wake_thread(ForeignWaiter& waiter, Worker*) noexcept {
     auto& thread = static_cast<ThreadWaiter&>(waiter);
     // Told while the mutex is held: the thread may end, and this with it, as soon as it is free.
     const std::lock_guard lock(thread.mutex_);

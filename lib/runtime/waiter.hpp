@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "coir/base/deadline.hpp"
+#include "coir/base/result.hpp"
 #include "coir/runtime/stop_requests.hpp"
 
 namespace coir::detail {
@@ -15,7 +16,17 @@ class Worker;
 
 enum class WakeReason : std::uint8_t { ready, timed_out, canceled };
 
-/// One wait of one fiber or plain thread, in its frame.
+/// What a wait says that ends for this reason.
+[[nodiscard]] inline Result<void> result_of(WakeReason reason) noexcept {
+    switch (reason) {
+        case WakeReason::ready: return {};
+        case WakeReason::timed_out: return std::errc::timed_out;
+        case WakeReason::canceled: break;
+    }
+    return std::errc::operation_canceled;
+}
+
+/// One wait of one fiber or plain thread, in its frame; or of a session, which is its own waiter.
 ///
 /// It is reachable from one slot. Whoever takes it out of the slot by compare-and-swap owns the
 /// wake: nobody else may touch it any more, and it stays alive until that owner has called wake().
@@ -27,7 +38,8 @@ struct Waiter {
 
 /// The wait of somebody who is not woken by running a fiber.
 struct ForeignWaiter : Waiter {
-    using Wake = void (*)(ForeignWaiter& waiter) noexcept;
+    /// `here`: the worker of the calling thread, or null.
+    using Wake = void (*)(ForeignWaiter& waiter, Worker* here) noexcept;
 
     explicit ForeignWaiter(Wake how) noexcept : wake(how) {}
     const Wake wake;
@@ -41,7 +53,7 @@ public:
     [[nodiscard]] bool wait(Deadline deadline) noexcept;
 
 private:
-    static void wake_thread(ForeignWaiter& waiter) noexcept;
+    static void wake_thread(ForeignWaiter& waiter, Worker* here) noexcept;
 
     std::mutex mutex_;
     std::condition_variable changed_;
@@ -77,7 +89,7 @@ template <typename BeforeLeaving>
 /// The same for a plain thread, which blocks.
 [[nodiscard]] WakeReason park_thread(std::atomic<std::uintptr_t>& slot, Deadline deadline) noexcept;
 
-/// Makes the fiber ready: on this worker; on its own if it is pinned; on whichever looks first if the
+/// Makes the fiber or the session ready: on this worker; on its own if it is pinned; on whichever looks first if the
 /// caller is no worker of its runtime. Or lets the thread go on. Requires: the caller has taken the waiter out of its slot.
 void wake(Waiter& waiter, WakeReason reason) noexcept;
 /// The same for who knows the thread's worker, or that it has none.

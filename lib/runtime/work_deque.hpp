@@ -11,9 +11,9 @@
 
 namespace coir::detail {
 
-/// A queue of ready fibers: its owner pushes at the tail, everybody takes the oldest from the head.
+/// A queue of what is ready to run: its owner pushes at the tail, everybody takes the oldest from the head.
 ///
-/// First in, first out, because a fiber that became ready earlier has a peer that has waited longer.
+/// First in, first out, because what became ready earlier has a peer that has waited longer.
 /// (A Chase-Lev deque lets its owner take the newest: good for fork and join, unfair for requests.)
 ///
 /// Threads: push() by the owner only; pop() and steal() by anyone.
@@ -40,12 +40,38 @@ public:
     }
 
     /// The oldest item, or null when there is none.
-    // As take() of one; inline, since every switch of a fiber comes here.
     [[nodiscard]] T* pop() noexcept {
+        return pop_if([](const T*) { return true; });
+    }
+    /// pop() for an owner who is the only one that takes. Without a locked instruction.
+    [[nodiscard]] T* pop_alone() noexcept {
+        return pop_alone_if([](const T*) { return true; });
+    }
+    template <typename Wanted>
+    [[nodiscard]] T* pop_alone_if(Wanted wanted) noexcept {
+        const std::uint64_t head = head_.load(std::memory_order_relaxed);
+        if (head == tail_.load(std::memory_order_relaxed)) {
+            return nullptr;
+        }
+        T* const item =
+            ring_.load(std::memory_order_relaxed)->slot(head).load(std::memory_order_relaxed);
+        if (!wanted(item)) {
+            return nullptr;
+        }
+        head_.store(head + 1, std::memory_order_relaxed);
+        return item;
+    }
+    /// The oldest item if it is `wanted`; null otherwise.
+    // As take() of one; inline, since every switch of a fiber comes here.
+    template <typename Wanted>
+    [[nodiscard]] T* pop_if(Wanted wanted) noexcept {
         std::uint64_t head = head_.load(std::memory_order_acquire);
         while (head < tail_.load(std::memory_order_acquire)) {  // pairs with push()
             Ring* const ring = ring_.load(std::memory_order_acquire);
             T* const item = ring->slot(head).load(std::memory_order_relaxed);
+            if (!wanted(item)) {
+                return nullptr;  // or what was there a moment ago, before a thief came
+            }
             if (head_.compare_exchange_strong(head, head + 1, std::memory_order_acq_rel,
                                               std::memory_order_acquire)) {
                 return item;

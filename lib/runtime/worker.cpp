@@ -69,6 +69,9 @@ void Worker::run() noexcept {
             std::this_thread::yield();
         }
     }
+    while (carriers_.end_all()) {
+        main->yield();
+    }
     scheduler_->finish();
     // Boost's scheduler of this thread ends with it.
 }

@@ -8,11 +8,13 @@
 #include <memory>
 #include <thread>
 
+#include "runtime/carriers.hpp"
 #include "runtime/deadline_wheel.hpp"
 #include "runtime/fiber_control.hpp"
 #include "runtime/idle_workers.hpp"
 #include "runtime/poller.hpp"
 #include "runtime/scheduler.hpp"
+#include "runtime/session_list.hpp"
 #include "runtime/stack_pool.hpp"
 #include "runtime/waiter.hpp"
 
@@ -52,8 +54,12 @@ public:
     [[nodiscard]] RuntimeCore& core() noexcept { return core_; }
     [[nodiscard]] std::size_t index() const noexcept { return index_; }
     [[nodiscard]] Poller& poller() noexcept { return poller_; }
+    [[nodiscard]] const Poller& poller() const noexcept { return poller_; }
     [[nodiscard]] ReadyList& ready_list() noexcept { return ready_list_; }
     [[nodiscard]] StackCache& stacks() noexcept { return stacks_; }
+    [[nodiscard]] Carriers& carriers() noexcept { return carriers_; }
+    /// Those that were started here.
+    [[nodiscard]] SessionList& sessions() noexcept { return sessions_; }
     [[nodiscard]] Scheduler& scheduler() noexcept { return *scheduler_; }
     [[nodiscard]] FiberControl& running_fiber() const noexcept { return scheduler_->running(); }
 
@@ -101,6 +107,8 @@ private:
     Poller poller_;
     ReadyList ready_list_;
     StackCache stacks_;
+    Carriers carriers_{*this};
+    SessionList sessions_;
     const std::shared_ptr<DeadlineWheel> deadlines_;
     // Shared with Boost's scheduler of the thread, which ends before other workers have stopped
     // looking here. Set before all workers have been awaited.

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdlib>
 #include <new>
@@ -7,6 +8,9 @@
 
 #include "coir/base/opaque.hpp"
 #include "coir/runtime/runtime.hpp"
+#include "coir/runtime/session.hpp"
+#include "coir/runtime/this_fiber.hpp"
+#include "support/patience.hpp"
 
 namespace {
 
@@ -80,6 +84,56 @@ TEST(SpawnWithoutMemory, FromOutsideLeavesNothingBehind) {
     Runtime runtime({.workers = 1});
     expect_all_or_nothing(runtime,
                           [&] { return runtime.spawn({.stack_bytes = kOddStack}, [] {}); });
+    runtime.stop();
+}
+
+/// A session of one turn.
+struct OneTurn {
+    std::atomic<int>& turns;
+    NextTurn turn(Result<void>) noexcept {
+        ++turns;
+        return NextTurn::none();
+    }
+};
+
+TEST(StartWithoutMemory, LeavesNothingBehind) {
+    Runtime runtime({.workers = 1});
+    std::atomic<int> turns{0};
+    runtime.run([&] {
+        for (int pieces = 0; turns == 0; ++pieces) {
+            ASSERT_LT(pieces, 20);
+            limit_pieces(pieces);
+            try {
+                start_session<OneTurn>({.stack_bytes = kOddStack}, turns);
+                limit_pieces(-1);
+                this_fiber::yield();
+            } catch (const std::bad_alloc&) {
+                limit_pieces(-1);
+            } catch (const std::system_error& error) {
+                limit_pieces(-1);
+                EXPECT_EQ(error.code(), std::errc::not_enough_memory);
+            }
+        }
+    });
+    runtime.stop();
+    EXPECT_EQ(turns, 1);
+}
+
+TEST(StartWithoutMemory, ATurnWaitsUntilThereIsAStackForIt) {
+    Runtime runtime({.workers = 1});
+    std::atomic<int> turns{0};
+    runtime.run([&] {
+        start_session<OneTurn>({}, turns);
+        this_fiber::yield();
+        EXPECT_EQ(turns, 1);  // and its carrier rests, so the next start makes none
+        start_session<OneTurn>({.stack_bytes = kOddStack}, turns);
+        limit_pieces(0);
+        this_fiber::yield();
+        limit_pieces(-1);
+        EXPECT_EQ(turns, 1);
+        EXPECT_EQ(runtime.stats().alive(), 2U);
+    });
+    EXPECT_TRUE(test::holds_before(test::soon(), [&] { return turns == 2; }));
     runtime.stop();
 }
 

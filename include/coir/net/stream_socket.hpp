@@ -11,6 +11,10 @@
 #include "coir/net/socket_access.hpp"
 #include "coir/runtime/io_source.hpp"
 
+namespace coir {
+class NextTurn;
+}  // namespace coir
+
 namespace coir::net {
 
 enum class Shutdown { read, write, both };
@@ -53,6 +57,8 @@ public:
     /// Waits until read_some() has something to say, without holding a buffer for it.
     /// Suspends: as read_some(); may end for nothing. Errors: timed_out, operation_canceled.
     [[nodiscard]] Result<void> wait_readable(Deadline deadline) noexcept;
+    /// The same as the end of a session's turn (coir/runtime/session.hpp). Never suspends.
+    [[nodiscard]] NextTurn when_readable(Deadline deadline) noexcept;
     /// Ends the reading fiber's wait_readable(), or its next wait; reads that wait begin anew. No byte is
     /// lost. Threads: any, while *this lives.
     void wake_reader() noexcept { source_.wake_reader(); }

@@ -6,7 +6,7 @@
 
 namespace coir {
 
-/// What a fiber was doing when somebody looked.
+/// What a fiber, or a session that waits, was doing when somebody looked.
 struct FiberInfo {
     enum class State : std::uint8_t { ready, running, waiting };
 
@@ -19,7 +19,7 @@ struct FiberInfo {
     const char* waits_for = "";  ///< While it waits: "bytes to read", "a mutex", ...
     int fd = -1;                 ///< While it waits on a descriptor.
     bool stop_requested = false;
-    std::size_t stack_bytes = 0;
+    std::size_t stack_bytes = 0;  ///< None for a session.
 };
 
 /// In one line: `fiber 17 "http" waits for bytes to read on descriptor 9; spawned at main.cpp:42`.

@@ -14,9 +14,13 @@
 
 namespace coir {
 
+class NextTurn;
+
 namespace detail {
 class IoState;
 class IoArmBase;
+class SessionControl;
+class Worker;
 }  // namespace detail
 
 /// A non-blocking descriptor on which fibers can wait: a socket, a pipe, an eventfd, a timerfd, ...
@@ -102,6 +106,7 @@ public:
 
 private:
     friend class detail::IoArmBase;
+    friend class detail::SessionControl;
 
     using Slot = std::atomic<std::uintptr_t>;
 
@@ -127,8 +132,14 @@ private:
     }
     [[nodiscard]] Result<void> wait(int direction, Deadline deadline) noexcept;
     [[nodiscard]] Result<void> wait_on_thread(int direction, Deadline deadline) noexcept;
+    // Has the session wait, or says how its wait has ended at once. It may be anywhere when it waits.
+    [[nodiscard]] std::optional<Result<void>> begin_wait(detail::SessionControl& session,
+                                                         const NextTurn& next) noexcept;
     // Makes sure that the next edge reaches the slot, which it returns; null if the wait is over.
     [[nodiscard]] Result<Slot*> prepare_wait(int direction, Deadline deadline) noexcept;
+    // The state, if nothing has to be prepared but the deadline, as in nearly every wait; or null.
+    [[nodiscard]] detail::IoState* prepared_state(const detail::Worker& worker,
+                                                  int direction) const noexcept;
     // What a wait would return at once.
     [[nodiscard]] std::optional<Result<void>> try_wait(int direction) noexcept;
     // For an edge that has been taken and not been used.

@@ -55,17 +55,17 @@ struct RuntimeOptions {
 
 /// Counters of one runtime, added up over its workers. They grow from its start.
 struct RuntimeStats {
-    std::uint64_t spawned = 0;     ///< Fibers started.
-    std::uint64_t finished = 0;    ///< Fibers that have ended.
-    std::uint64_t switches = 0;    ///< Resumptions of a fiber.
-    std::uint64_t polls = 0;       ///< epoll_wait calls.
-    std::uint64_t steals = 0;      ///< Fibers taken from another worker's queue or poller.
+    std::uint64_t spawned = 0;   ///< Fibers and sessions started.
+    std::uint64_t finished = 0;  ///< Those that have ended.
+    std::uint64_t switches = 0;  ///< Resumptions of a fiber, and turns of a session.
+    std::uint64_t polls = 0;     ///< epoll_wait calls.
+    std::uint64_t steals = 0;  ///< Fibers and sessions taken from another worker's queue or poller.
     std::uint64_t wakeups = 0;     ///< Eventfd writes to a sleeping worker.
     std::uint64_t migrations = 0;  ///< Descriptors moved to another worker's poller.
 
     // What is true now.
-    std::uint64_t waiting = 0;      ///< Fibers that wait for something.
-    std::uint64_t ready = 0;        ///< Fibers in run queues, but for pinned ones.
+    std::uint64_t waiting = 0;      ///< Fibers and sessions that wait for something.
+    std::uint64_t ready = 0;        ///< Those in run queues, but for pinned ones.
     std::uint64_t stack_bytes = 0;  ///< Address space of the stacks, used or kept for reuse.
 
     std::uint64_t blocking_threads = 0;  ///< Threads for the calls of blocking().
@@ -112,7 +112,7 @@ public:
         return detail::spawn_on(core_.get(), options, std::forward<F>(function), site);
     }
 
-    /// Refuses fibers from outside, waits until every fiber has ended, then ends the workers. Fibers
+    /// Refuses fibers from outside, waits until every fiber and every session has ended, then ends the workers. Fibers
     /// may spawn others until the last one has ended. Waits also for lookups of names that fibers have
     /// left behind at their deadline.
     /// Threads: a plain thread; not a fiber of this runtime.
@@ -125,9 +125,10 @@ public:
     /// Threads: as stop().
     [[nodiscard]] std::vector<FiberInfo> stop(Deadline deadline, std::chrono::nanoseconds grace);
 
-    /// Asks every fiber to stop that is alive now. Threads: any.
+    /// Asks every fiber and every session to stop that is alive now. Threads: any.
     void request_stop() noexcept;
-    /// All fibers that are alive, in no order; each as it was at some moment of this call.
+    /// All fibers that are alive, and the sessions that wait (one in a turn is shown by its fiber), in no order; each
+    /// as it was at some moment of this call.
     /// Threads: any. Cost: a look at every stack; fibers that end at that moment wait.
     [[nodiscard]] std::vector<FiberInfo> fibers() const;
 
