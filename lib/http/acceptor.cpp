@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "coir/base/syscall.hpp"
+#include "coir/runtime/session.hpp"
 #include "coir/runtime/spawn.hpp"
 #include "coir/runtime/this_fiber.hpp"
 #include "connection.hpp"
@@ -113,10 +114,8 @@ void Acceptor::start(Accepted accepted) noexcept {
         return;
     }
     try {
-        spawn_detached({.name = "http", .stack_bytes = core_->options.stack_bytes},
-                       [open = *std::move(open), stream = std::move(accepted.stream)]() mutable {
-                           Connection(std::move(stream), open.core()).run();
-                       });
+        start_session<Connection>({.name = "http", .stack_bytes = core_->options.stack_bytes},
+                                  std::move(accepted.stream), *std::move(open));
     } catch (...) {
         core_->here().refused.add();
         core_->report({ServerError::Where::accept, {}, std::current_exception(), {}});

@@ -10,7 +10,7 @@ namespace coir::http {
 /// Tells a handler that asks for it when its client has gone, or its time is over. Costs nothing
 /// where nobody asks.
 ///
-/// Threads: the connection's fiber.
+/// Threads: the fiber that serves the connection.
 class ClientWatch final {
 public:
     /// Of the connection to which the exchange is lent.

@@ -1,7 +1,8 @@
 #include "connection.hpp"
 
+#include <algorithm>
 #include <cstddef>
-#include <limits>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,6 +20,14 @@ using response_writer::Context;
 
 // Room that a read has at least, in bytes: less would cost extra reads for long heads.
 constexpr std::size_t kLeastRead = 4 * 1024;
+
+constexpr std::uint64_t kMostRequests = (std::uint64_t{1} << 62) - 1;
+
+std::uint64_t allowed_requests(const ServerOptions& options) noexcept {
+    return options.max_requests_per_connection == 0
+               ? kMostRequests
+               : std::min<std::uint64_t>(options.max_requests_per_connection, kMostRequests);
+}
 
 std::string list_of(MethodSet methods) {
     std::string list;
@@ -48,72 +57,74 @@ bool is_silent(const Exchange& exchange) noexcept {
 
 }  // namespace
 
-Connection::Connection(net::TcpStream stream, ServerCore& server) noexcept
-    : stream_(std::move(stream)),
-      server_(server),
-      entry_(server.connections, stream_, ServerCore::worker_index()),
-      handlers_(TimeLimit::current()),
-      requests_left_(server.options.max_requests_per_connection != 0
-                         ? server.options.max_requests_per_connection
-                         : std::numeric_limits<std::uint64_t>::max()) {}
+Connection::Connection(net::TcpStream stream, OpenConnection open) noexcept
+    : open_(std::move(open)),
+      stream_(std::move(stream)),
+      requests_left_(allowed_requests(server().options) & kMostRequests),
+      entry_(server().connections, stream_, ServerCore::worker_index()) {}
 
-void Connection::run() noexcept {
-    bool has_begun = false;
+NextTurn Connection::turn(Result<void> waited) noexcept {
+    handlers_ = &TimeLimit::current();
+    // When time is over, or the server stops, a request may have come in the same moment.
+    bool is_over = !waited;
     for (;;) {
-        // When time is over, or the server stops, a request may have come in the same moment.
-        const bool is_over = !wait_for_request(has_begun ? server_.options.idle_timeout
-                                                         : server_.options.header_timeout);
-        Next next = Next::abort;
-        std::unique_ptr<Exchange> exchange;
-        try {
-            exchange = server_.here().exchanges.take();
-            exchange->attach(stream_, server_.server_line);
-            // The exchange has served others before, and this fiber has just waited its turn: to give way
-            // once more would cost it a second one, with buffers in hand.
-            if (!is_flooded_) {
-                exchange->wire.has_given_way();
-            }
-            next = serve(*exchange);
-        } catch (...) {
-            next = exchange ? fail_without_memory(*exchange) : refuse_without_memory();
-        }
-        if (next == Next::upgrade) [[unlikely]] {
-            next = run_hook(std::move(exchange));
-        } else if (exchange) {
-            if (next != Next::idle) {
-                // What a handler has left in it, such as a hook that was dropped, may wait in its
-                // destructors. The pool must not see that.
-                exchange->response.reset();
-                if (exchange->has_timed_out()) {
-                    server_.here().timeouts.add();
-                }
-            }
-            server_.here().exchanges.give_back(std::move(exchange),
-                                               next == Next::idle || next == Next::nothing);
-        }
+        const Next next = serve_with_exchange();
+        const bool is_closing = server().connections.is_closing();
         if (next == Next::idle) {
-            has_begun = true;
-        } else if (next != Next::nothing || is_over || server_.connections.is_closing()) {
+            has_begun_ = true;
+        } else if (next != Next::nothing || is_over || is_closing) {
             end(next);
-            return;
+            return NextTurn::none();
         }
+        if (!is_closing) [[likely]] {
+            // A stop from now on wakes us.
+            const ServerOptions& options = server().options;
+            return stream_.when_readable(Deadline::roughly_after(
+                has_begun_ ? options.idle_timeout : options.header_timeout));
+        }
+        is_over = true;
     }
+}
+
+[[gnu::always_inline]] inline Connection::Next Connection::serve_with_exchange() noexcept {
+    Next next = Next::abort;
+    std::unique_ptr<Exchange> exchange;
+    try {
+        exchange = server().here().exchanges.take();
+        exchange->attach(stream_, server().server_line);
+        // The exchange has served others before, and this connection has just waited its turn: to give way
+        // once more would cost it a second one, with buffers in hand.
+        if (!is_flooded_) {
+            exchange->wire.has_given_way();
+        }
+        next = serve(*exchange);
+    } catch (...) {
+        next = exchange ? fail_without_memory(*exchange) : refuse_without_memory();
+    }
+    if (next == Next::upgrade) [[unlikely]] {
+        return run_hook(std::move(exchange));
+    }
+    if (exchange) {
+        if (next != Next::idle) {
+            // What a handler has left in it, such as a hook that was dropped, may wait in its
+            // destructors. The pool must not see that.
+            exchange->response.reset();
+            if (exchange->has_timed_out()) {
+                server().here().timeouts.add();
+            }
+        }
+        server().here().exchanges.give_back(std::move(exchange),
+                                            next == Next::idle || next == Next::nothing);
+    }
+    return next;
 }
 
 void Connection::end(Next next) noexcept {
     if (next == Next::abort) {
         (void)stream_.set_reset_on_close();
     } else if (next != Next::close) {
-        say_farewell(stream_, server_);
+        say_farewell(stream_, server());
     }
-}
-
-// False if no request will be waited for any more.
-bool Connection::wait_for_request(std::chrono::milliseconds timeout) noexcept {
-    const bool may_wait = entry_.begin_idle();
-    const bool waited = may_wait && stream_.wait_readable(Deadline::roughly_after(timeout));
-    entry_.end_idle();
-    return waited;
 }
 
 Connection::Next Connection::serve(Exchange& exchange) {
@@ -136,7 +147,7 @@ Connection::Next Connection::serve(Exchange& exchange) {
             if (read.error() != std::errc::timed_out) {
                 return Next::close;
             }
-            server_.here().timeouts.add();
+            server().here().timeouts.add();
             const bool only_empty_lines =
                 exchange.in.as_text().find_first_not_of("\r\n") == std::string_view::npos;
             exchange.context.is_head = false;  // nobody knows
@@ -154,7 +165,7 @@ Connection::Next Connection::serve(Exchange& exchange) {
         }
         // The beginning of a head has come. Its rest has so much time, however it drips.
         if (has_answered || !deadline) {
-            deadline = Deadline::roughly_after(server_.options.header_timeout);
+            deadline = Deadline::roughly_after(server().options.header_timeout);
         }
     }
 }
@@ -175,7 +186,7 @@ Connection::Next Connection::serve_arrived(Exchange& exchange, bool& has_answere
             try {
                 next = answer(exchange);
             } catch (...) {  // no memory; its head, and those before it, count all the same
-                server_.here().requests.add(answered);
+                server().here().requests.add(answered);
                 throw;
             }
             if (exchange.wire.is_over_limit() && next == Next::idle) {
@@ -184,7 +195,7 @@ Connection::Next Connection::serve_arrived(Exchange& exchange, bool& has_answere
         }
     }
     has_answered = answered != 0;
-    server_.here().requests.add(answered);
+    server().here().requests.add(answered);
     return flush(exchange, next);
 }
 
@@ -211,15 +222,15 @@ Connection::Next Connection::flush(Exchange& exchange, Next next) noexcept {
         return answer_with_body(exchange);
     }
     return answer_as(exchange,
-                     server_.router.find(head.method, head.path, exchange.request.parameters()));
+                     server().router.find(head.method, head.path, exchange.request.parameters()));
 }
 
 // Apart, so that what only a body needs to know is not kept at hand for those without one.
 Connection::Next Connection::answer_with_body(Exchange& exchange) {
     const RequestHead& head = exchange.head;
     const Router::Match match =
-        server_.router.find(head.method, head.path, exchange.request.parameters());
-    const std::uint64_t ours = server_.options.max_body_bytes;
+        server().router.find(head.method, head.path, exchange.request.parameters());
+    const std::uint64_t ours = server().options.max_body_bytes;
     if (!exchange.source.limit(match.endpoint == nullptr
                                    ? ours
                                    : match.endpoint->options.max_body_bytes.value_or(ours))) {
@@ -260,7 +271,7 @@ void Connection::answer_without_handler(Exchange& exchange, MethodSet allowed) {
     exchange.date.refresh();
     const bool asks_whole_server = exchange.head.path == "*";
     if (asks_whole_server) {
-        allowed = server_.router.all_methods();
+        allowed = server().router.all_methods();
     }
     allowed.insert(Method::options);  // answered here, where no handler does
     if (asks_whole_server || (is_known && exchange.head.method == Method::options)) {
@@ -280,16 +291,16 @@ void Connection::answer_without_handler(Exchange& exchange, MethodSet allowed) {
                                                                        const Endpoint& endpoint) {
     Response& response = exchange.response;
     BodySource& source = exchange.source;
-    handlers_.begin(endpoint.options.handler_timeout.value_or(server_.options.handler_timeout));
+    handlers_->begin(endpoint.options.handler_timeout.value_or(server().options.handler_timeout));
     try {
         endpoint.handler(exchange.request, response);
     } catch (...) {
         exchange.client.end();
-        return handlers_.end() ? time_out_handler(exchange, std::current_exception())
-                               : fail_handler(exchange, {}, std::current_exception());
+        return handlers_->end() ? time_out_handler(exchange, std::current_exception())
+                                : fail_handler(exchange, {}, std::current_exception());
     }
     exchange.client.end();
-    if (handlers_.end() && is_silent(exchange)) [[unlikely]] {
+    if (handlers_->end() && is_silent(exchange)) [[unlikely]] {
         return time_out_handler(exchange, nullptr);
     }
     exchange.date.refresh();
@@ -362,16 +373,16 @@ Connection::Next Connection::switch_protocols(Exchange& exchange) {
 // request.
 Connection::Next Connection::run_hook(std::unique_ptr<Exchange> exchange) noexcept {
     UpgradeHook hook = exchange->response.take_upgrade();
-    exchange->response.reset();  // as in run()
+    exchange->response.reset();  // as in serve_with_exchange()
     UpgradedStream upgraded(stream_, exchange->in.empty() ? Buffer() : std::move(exchange->in),
-                            server_.stopping.get_token());
-    server_.here().exchanges.give_back(std::move(exchange), false);
+                            server().stopping.get_token());
+    server().here().exchanges.give_back(std::move(exchange), false);
     try {
         hook(upgraded);
         return Next::linger;
     } catch (...) {
-        server_.here().handler_failures.add();
-        server_.report({ServerError::Where::handler, {}, std::current_exception(), {}});
+        server().here().handler_failures.add();
+        server().report({ServerError::Where::handler, {}, std::current_exception(), {}});
         return Next::abort;
     }
 }

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <exception>
 #include <memory>
@@ -8,6 +7,7 @@
 #include <system_error>
 
 #include "coir/net/tcp_stream.hpp"
+#include "coir/runtime/session.hpp"
 #include "coir/runtime/time_limit.hpp"
 #include "connection_registry.hpp"
 #include "response_writer.hpp"
@@ -15,17 +15,16 @@
 
 namespace coir::http {
 
-/// One client's life: read, parse, route, handle, write, until one side has had enough.
+/// One client's life, a session: read, parse, route, handle, write, until one side has had enough.
 ///
-/// It lies in its fiber's frame. While it waits for a request it holds no buffers; they come with
-/// the exchange that is lent to it as soon as bytes can be read.
+/// While it waits for a request it holds neither a stack nor buffers; those come with the exchange that is
+/// lent to it as soon as bytes can be read.
 class Connection final {
 public:
-    /// Requires: called on the fiber that will run it.
-    Connection(net::TcpStream stream, ServerCore& server) noexcept;
+    Connection(net::TcpStream stream, OpenConnection open) noexcept;
 
-    /// Returns when the connection is over. Whatever happens, it stays in here.
-    void run() noexcept;
+    /// All that can be done until the next request has to be waited for. Whatever happens, it stays in here.
+    [[nodiscard]] NextTurn turn(Result<void> waited) noexcept;
 
 private:
     enum class Next {
@@ -38,7 +37,7 @@ private:
         upgrade,  // the connection is the hook's once all has been said
     };
 
-    [[nodiscard]] bool wait_for_request(std::chrono::milliseconds timeout) noexcept;
+    [[nodiscard]] Next serve_with_exchange() noexcept;
     [[nodiscard]] Next serve(Exchange& exchange);
     [[nodiscard]] Next serve_arrived(Exchange& exchange, bool& has_answered);
     [[nodiscard]] Next answer(Exchange& exchange);
@@ -66,12 +65,17 @@ private:
     [[nodiscard]] Next flush(Exchange& exchange, Next next) noexcept;
     [[nodiscard]] bool may_keep(const Exchange& exchange) const noexcept;
 
+    [[nodiscard]] ServerCore& server() const noexcept { return open_.core(); }
+
+    // The first: the server may die as soon as the last connection has left it. What each request touches comes next, up
+    // to the end of a cache line.
+    const OpenConnection open_;
     net::TcpStream stream_;
-    ServerCore& server_;
+    std::uint64_t requests_left_ : 62;  // until the connection closes
+    bool has_begun_ : 1 = false;        // a request has been answered
+    bool is_flooded_ : 1 = false;       // the last read was full: the next wait may be none
+    TimeLimit* handlers_ = nullptr;     // how long they may take; of the turn's fiber
     ConnectionRegistry::Entry entry_;
-    TimeLimit& handlers_;          // how long they may take
-    std::uint64_t requests_left_;  // until the connection closes
-    bool is_flooded_ = false;      // the last read was full: the next wait may be none
 };
 
 }  // namespace coir::http

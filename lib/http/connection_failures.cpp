@@ -29,15 +29,15 @@ static_assert(kNoMemoryBody.size() == 22);
 
 Connection::Next Connection::fail_handler(Exchange& exchange, std::error_code error,
                                           std::exception_ptr exception) {
-    server_.here().handler_failures.add();
-    server_.report({ServerError::Where::handler, error, std::move(exception), exchange.head.path});
+    server().here().handler_failures.add();
+    server().report({ServerError::Where::handler, error, std::move(exception), exchange.head.path});
     return end_response(exchange, Status::internal_server_error);
 }
 
 Connection::Next Connection::time_out_handler(Exchange& exchange, std::exception_ptr exception) {
-    server_.here().handler_timeouts.add();
-    server_.report({ServerError::Where::handler, std::make_error_code(std::errc::timed_out),
-                    std::move(exception), exchange.head.path});
+    server().here().handler_timeouts.add();
+    server().report({ServerError::Where::handler, std::make_error_code(std::errc::timed_out),
+                     std::move(exception), exchange.head.path});
     return end_response(exchange, Status::service_unavailable);
 }
 
@@ -54,12 +54,12 @@ Connection::Next Connection::refuse(Exchange& exchange, std::error_code error,
                                     std::string_view path) {
     const Status status = status_for(error);
     if (error == std::errc::not_enough_memory) {
-        server_.report({ServerError::Where::connection, error, nullptr, path});
+        server().report({ServerError::Where::connection, error, nullptr, path});
     } else if (status == Status::internal_server_error) {
         return Next::close;  // the connection has failed, not the request
     } else {
-        server_.here().bad_requests.add();
-        server_.report({ServerError::Where::request, error, nullptr, path});
+        server().here().bad_requests.add();
+        server().report({ServerError::Where::request, error, nullptr, path});
     }
     return reply_and_linger(exchange, status);
 }
@@ -80,7 +80,7 @@ Connection::Next Connection::reply_and_linger(Exchange& exchange, Status status)
 // replies to earlier requests are sent as they are. Out of the loop over requests, which is the faster
 // for knowing nothing of it.
 Connection::Next Connection::fail_without_memory(Exchange& exchange) noexcept {
-    server_.report(
+    server().report(
         {ServerError::Where::connection, {}, std::current_exception(), exchange.head.path});
     if (exchange.sink.has_started() && !exchange.wire.take_back()) {
         return exchange.sink.ends_with_connection() ? Next::abort : flush(exchange, Next::linger);
@@ -90,7 +90,7 @@ Connection::Next Connection::fail_without_memory(Exchange& exchange) noexcept {
 
 // There was no memory to read a request with.
 Connection::Next Connection::refuse_without_memory() noexcept {
-    server_.report({ServerError::Where::connection, {}, std::current_exception(), {}});
+    server().report({ServerError::Where::connection, {}, std::current_exception(), {}});
     const std::array pieces = {std::as_bytes(std::span(kNoMemoryHead)),
                                std::as_bytes(std::span(kNoMemoryBody))};
     // So little always has room: nothing is on its way, for the client waits for an answer.

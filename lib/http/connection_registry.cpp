@@ -12,14 +12,12 @@ void ConnectionRegistry::for_each(Visit visit) noexcept {
     }
 }
 
-void ConnectionRegistry::close_idle() noexcept {
-    closing_.store(true, std::memory_order_seq_cst);  // see Entry::begin_idle()
-    for_each([](Entry& entry) {
-        if (entry.idle_.load(std::memory_order_seq_cst)) {
-            // Not by a shutdown of its reading: to what comes later the kernel would say reset.
-            entry.stream_.wake_reader();
-        }
-    });
+void ConnectionRegistry::wake_all_to_close() noexcept {
+    closing_.store(true, std::memory_order_seq_cst);  // see ServerCore::count_down()
+    // Either the wake finds the connection waiting, or its next wait finds the wake. Who enters a shard after
+    // this has been there takes the lock later, and so sees the flag.
+    // Not by a shutdown of its reading: to what comes later the kernel would say reset.
+    for_each([](Entry& entry) { entry.stream_.wake_reader(); });
 }
 
 void ConnectionRegistry::cut_all() noexcept {
@@ -29,7 +27,7 @@ void ConnectionRegistry::cut_all() noexcept {
 
 ConnectionRegistry::Entry::Entry(ConnectionRegistry& registry, net::TcpStream& stream,
                                  std::size_t worker) noexcept
-    : registry_(registry), stream_(stream), shard_(registry.shards_[worker % kShards]) {
+    : stream_(stream), shard_(registry.shards_[worker % kShards]) {
     const std::lock_guard lock(shard_.mutex);
     next_ = shard_.first;
     if (next_ != nullptr) {

@@ -18,9 +18,9 @@ class ConnectionRegistry final {
 public:
     class Entry;
 
-    /// Wakes every connection that waits for a request; from now on Entry::begin_idle() says no.
-    /// Threads: any.
-    void close_idle() noexcept;
+    /// The server is stopping. Every connection looks for that once more: a wait for its client, the one that
+    /// it is in or else its next, ends for nothing. Threads: any.
+    void wake_all_to_close() noexcept;
     /// Ends every connection in both directions, those that enter later too. Threads: any.
     void cut_all() noexcept;
     [[nodiscard]] bool is_closing() const noexcept {
@@ -48,7 +48,7 @@ private:
 };
 
 /// A connection's place in the registry, for as long as it lives.
-/// Threads: one fiber; the registry looks at it under the shard's lock.
+/// Threads: one fiber at a time; the registry looks at it under the shard's lock.
 class ConnectionRegistry::Entry final {
 public:
     /// `worker`: the one that runs the caller.
@@ -57,25 +57,13 @@ public:
     Entry(const Entry&) = delete;
     Entry& operator=(const Entry&) = delete;
 
-    /// The connection is about to wait for a request. False if it must not: the server is stopping,
-    /// and nobody would wake it.
-    [[nodiscard]] bool begin_idle() noexcept {
-        // Either this load sees closing_, or close_idle() sees idle_: both pairs are seq_cst.
-        idle_.store(true, std::memory_order_seq_cst);
-        return !registry_.closing_.load(std::memory_order_seq_cst);
-    }
-    void end_idle() noexcept { idle_.store(false, std::memory_order_relaxed); }
-
 private:
     friend class ConnectionRegistry;
 
-    ConnectionRegistry& registry_;
     net::TcpStream& stream_;
     Shard& shard_;
     Entry* previous_ = nullptr;  // under the shard's mutex
     Entry* next_ = nullptr;      // under the shard's mutex
-    // true: waits for a request with nothing begun, and may be woken.
-    std::atomic<bool> idle_{false};
 };
 
 }  // namespace coir::http

@@ -139,7 +139,7 @@ void Server::Core::stop(Deadline deadline) noexcept {
     for (const auto& acceptor : acceptors_) {
         acceptor->stop();
     }
-    shared_->connections.close_idle();
+    shared_->connections.wake_all_to_close();
     shared_->changed.notify_all();
     lock.unlock();  // what hooks do then may need it
     stopping.request_stop();

@@ -22,7 +22,9 @@ public:
 
     void attach(net::TcpStream& stream) noexcept {
         stream_ = &stream;
-        failed_ = {};
+        if (failed_) {
+            failed_ = {};  // a call, into another library
+        }
         mark_ = kNoMark;
         patience_.renew();
     }

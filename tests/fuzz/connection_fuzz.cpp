@@ -21,8 +21,8 @@
 #include "coir/runtime/runtime.hpp"
 #include "fuzz/pieces.hpp"
 #include "fuzz/promise.hpp"
-#include "http/connection.hpp"
 #include "http/event_log.hpp"
+#include "http/lone_connection.hpp"
 #include "http/server_core.hpp"
 #include "support/http_reply.hpp"
 
@@ -163,10 +163,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     static Side side;
     const coir::fuzz::Pieces pieces(data, size);
     auto ends = coir::syscall::socket_pair(SOCK_STREAM).value();
-    auto serving =
-        side.runtime.spawn([stream = coir::net::TcpStream(std::move(ends.first))]() mutable {
-            Connection(std::move(stream), *side.core).run();
-        });
+    auto serving = side.runtime.spawn([end = std::move(ends.first)]() mutable {
+        coir::http::test::start_lone_connection(side.core, std::move(end));
+        coir::http::test::await_lone_connections(*side.core);
+    });
     const std::string replies = talk(ends.second.get(), pieces);
     ends.second.reset();
     serving.join();

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstddef>
 #include <latch>
+#include <memory>
 #include <new>
 #include <span>
 #include <stdexcept>
@@ -18,6 +19,7 @@
 #include "coir/base/number.hpp"
 #include "coir/runtime/runtime.hpp"
 #include "coir/runtime/this_fiber.hpp"
+#include "lone_connection.hpp"
 #include "sample_routes.hpp"
 #include "support/tcp_client.hpp"
 
@@ -61,11 +63,9 @@ TEST(Connection, AnswersAPipelinedBurstInOrderWithOneWrite) {
         // TCP may join what two writes have sent. Such a socket never does: a write is a message.
         int ends[2];
         ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
-        ServerCore core(sample_router(), {});
-        core.prepare();
-        auto serving = spawn([&core, stream = net::TcpStream(UniqueFd(ends[0]))]() mutable {
-            Connection(std::move(stream), core).run();
-        });
+        const auto core = std::make_shared<ServerCore>(sample_router(), ServerOptions{});
+        core->prepare();
+        test::start_lone_connection(core, UniqueFd(ends[0]));
         net::TcpStream client{UniqueFd(ends[1])};
         client.write_all(std::as_bytes(std::span(burst)), soon()).value();
         std::string answer(64 * 1024, '\0');
@@ -77,7 +77,7 @@ TEST(Connection, AnswersAPipelinedBurstInOrderWithOneWrite) {
         }
         EXPECT_EQ(answer, "");
         client.close();
-        serving.join();
+        test::await_lone_connections(*core);
     });
 }
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <cctype>
 #include <limits>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -13,7 +14,7 @@
 
 #include "coir/runtime/runtime.hpp"
 #include "coir/runtime/this_fiber.hpp"
-#include "http/connection.hpp"
+#include "lone_connection.hpp"
 #include "served.hpp"
 #include "support/tcp_client.hpp"
 #include "wire_cases.hpp"
@@ -173,12 +174,11 @@ TEST_P(ShortWireOverSockets, ByteByByteIsAnsweredAsExpected) {
 
 /// What one connection answers to two pieces, of which the first has been read before the second is
 /// sent. Requires: called on the only worker.
-std::string answer_to(std::string_view first, std::string_view second, ServerCore& core) {
+std::string answer_to(std::string_view first, std::string_view second,
+                      const std::shared_ptr<ServerCore>& core) {
     int ends[2];
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
-    auto serving = spawn([&core, stream = net::TcpStream(UniqueFd(ends[0]))]() mutable {
-        Connection(std::move(stream), core).run();
-    });
+    test::start_lone_connection(core, UniqueFd(ends[0]));
     net::TcpStream client{UniqueFd(ends[1])};
     for (const std::string_view piece : {first, second}) {
         // It may have refused what came before.
@@ -199,7 +199,7 @@ std::string answer_to(std::string_view first, std::string_view second, ServerCor
         answer.append(reinterpret_cast<const char*>(piece.data()), *size);
     }
     client.close();
-    serving.join();
+    test::await_lone_connections(*core);
     return answer;
 }
 
@@ -207,8 +207,8 @@ TEST_P(ShortWireOverSockets, SplitAnywhereIsAnsweredAsExpected) {
     const std::string_view input = GetParam().input;
     Runtime runtime({.workers = 1});
     runtime.run([this, input] {
-        ServerCore core(echo_everything(), options());
-        core.prepare();
+        const auto core = std::make_shared<ServerCore>(echo_everything(), options());
+        core->prepare();
         for (std::size_t split = 1; split < input.size(); ++split) {
             SCOPED_TRACE("split at byte " + std::to_string(split));
             expect_replies(answer_to(input.substr(0, split), input.substr(split), core));

@@ -168,7 +168,7 @@ public:
     ///
     /// Once the handler has returned the engine reads what is left of the request's body, up to
     /// max_drained_bytes, sends the replies to earlier requests and the 101, and gives the exchange
-    /// with its buffers back. Then the hook runs, on the connection's fiber. Request, response and
+    /// with its buffers back. Then the hook runs, on the handler's fiber. Request, response and
     /// all views from them are gone by then: it has what it has captured by value, and its
     /// argument. The connection goes on counting as open, none of the server's timeouts concern it
     /// any more, and nothing on it is taken for HTTP again. When the hook returns, the connection

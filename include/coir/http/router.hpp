@@ -19,7 +19,7 @@ namespace coir::http {
 
 class Response;
 
-/// Runs on the connection's fiber and may suspend, within ServerOptions::handler_timeout; what it
+/// Runs on the fiber that serves the connection at that time, and may suspend, within ServerOptions::handler_timeout; what it
 /// throws becomes a 500.
 using Handler = std::function<void(Request&, Response&)>;
 

@@ -108,7 +108,7 @@ struct ServerOptions {
 
     /// Connections that the kernel holds for each worker until they are accepted.
     int backlog = 4096;
-    /// Stack of a connection's fiber; 0 means the runtime's default.
+    /// Stack of the fiber that serves a connection's requests; 0 means the runtime's default.
     std::size_t stack_bytes = 0;
     /// Sent as `Server: ...` if not empty, by every reply; handlers cannot. By default the server does
     /// not say what it is.
@@ -132,7 +132,7 @@ struct ServerStats {
     std::uint64_t accept_errors = 0;  ///< accept() that failed, as at the descriptor limit.
 };
 
-/// Serves HTTP/1.1 and HTTP/1.0 with one fiber per connection.
+/// Serves HTTP/1.1 and HTTP/1.0. A connection has a fiber while it is served, and handlers run on that.
 ///
 ///     coir::Runtime runtime;
 ///     runtime.run([] {
@@ -142,7 +142,7 @@ struct ServerStats {
 ///     });
 ///
 /// Each worker has a listener of its own on the same port, and the kernel spreads connections over
-/// them. An idle connection holds its fiber's stack and no buffers.
+/// them. An idle connection holds neither a stack nor buffers.
 class Server final {
 public:
     /// Throws std::invalid_argument if server_name has a control character, such as CR or LF.

@@ -28,7 +28,7 @@ public:
     UpgradedStream(const UpgradedStream&) = delete;
     UpgradedStream& operator=(const UpgradedStream&) = delete;
 
-    /// The client's socket. Its reads know nothing of arrived(). close() or abort() it to end the
+    /// The client's socket. A stop of the server ends one wait_readable() on it for nothing. Its reads know nothing of arrived(). close() or abort() it to end the
     /// connection without the server's lingering, from any thread. Requires: it is not moved from.
     [[nodiscard]] net::TcpStream& stream() noexcept { return stream_; }
 
