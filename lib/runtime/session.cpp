@@ -17,14 +17,18 @@
 namespace coir::detail {
 namespace {
 
-constexpr std::align_val_t kAlignment{alignof(SessionControl)};
-
 // Of one session whose waits are over at once, before others get theirs.
 constexpr unsigned kTurnsInARow = 16;
 
+std::size_t bytes_of(const SessionType& type) noexcept {
+    return sizeof(SessionControl) + type.bytes;
+}
+
 void free_session(SessionControl& session) noexcept {
+    SessionMemory& memory = session.home->session_memory();
+    const std::size_t bytes = bytes_of(*session.type);
     session.~SessionControl();
-    ::operator delete(&session, kAlignment);
+    memory.give_back(&session, bytes);
 }
 
 /// What the session carries from turn to turn becomes the running fiber's.
@@ -68,14 +72,13 @@ void end_session(SessionControl& session, FiberControl& carrier) noexcept {
 
 }  // namespace
 
-PreparedSession prepare_session(const SessionOptions& options, std::size_t bytes,
-                                const SessionType& type) {
+PreparedSession prepare_session(const SessionOptions& options, const SessionType& type) {
     Worker* const worker = Worker::current();
     if (worker == nullptr) {
         throw std::system_error(Errc::not_a_fiber, "coir::start_session");
     }
     worker->carriers().reserve(options);
-    void* const memory = ::operator new(sizeof(SessionControl) + bytes, kAlignment);
+    void* const memory = worker->session_memory().take(bytes_of(type));
     auto* const session = ::new (memory) SessionControl(*worker, type, options);
     session->id = worker->next_fiber_id();
     return {session, session->storage()};

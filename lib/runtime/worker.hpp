@@ -15,6 +15,7 @@
 #include "runtime/poller.hpp"
 #include "runtime/scheduler.hpp"
 #include "runtime/session_list.hpp"
+#include "runtime/session_memory.hpp"
 #include "runtime/stack_pool.hpp"
 #include "runtime/waiter.hpp"
 
@@ -60,6 +61,7 @@ public:
     [[nodiscard]] Carriers& carriers() noexcept { return carriers_; }
     /// Those that were started here.
     [[nodiscard]] SessionList& sessions() noexcept { return sessions_; }
+    [[nodiscard]] SessionMemory& session_memory() noexcept { return session_memory_; }
     [[nodiscard]] Scheduler& scheduler() noexcept { return *scheduler_; }
     [[nodiscard]] FiberControl& running_fiber() const noexcept { return scheduler_->running(); }
 
@@ -108,6 +110,7 @@ private:
     ReadyList ready_list_;
     StackCache stacks_;
     Carriers carriers_{*this};
+    SessionMemory session_memory_;
     SessionList sessions_;
     const std::shared_ptr<DeadlineWheel> deadlines_;
     // Shared with Boost's scheduler of the thread, which ends before other workers have stopped

@@ -58,6 +58,7 @@ class SessionControl;
 struct SessionType {
     NextTurn (*turn)(void* session, Result<void> waited) noexcept;
     void (*destroy)(void* session) noexcept;
+    std::size_t bytes;
 };
 
 /// A session that has memory but has not been started.
@@ -66,7 +67,7 @@ struct PreparedSession {
     void* storage;
 };
 
-[[nodiscard]] PreparedSession prepare_session(const SessionOptions& options, std::size_t bytes,
+[[nodiscard]] PreparedSession prepare_session(const SessionOptions& options,
                                               const SessionType& type);
 void launch_session(PreparedSession prepared) noexcept;
 void discard_session(PreparedSession prepared) noexcept;
@@ -77,6 +78,7 @@ inline constexpr SessionType kSessionType = {
         return std::launder(static_cast<T*>(session))->turn(waited);
     },
     [](void* session) noexcept { std::destroy_at(std::launder(static_cast<T*>(session))); },
+    sizeof(T),
 };
 
 }  // namespace detail
@@ -107,14 +109,14 @@ inline constexpr SessionType kSessionType = {
 /// Requires: T keeps nothing beyond a turn that belongs to a fiber: no Scope, Shield, DeadlineScope, stop token. A
 ///           T that answers each operation_canceled by another wait takes its worker's time for good.
 /// Threads:  turns follow each other, on any workers. T's constructor runs in the caller.
-/// Cost:     one allocation; a session that waits needs no more.
+/// Cost:     memory for it, of slabs that go back to the kernel when they are free; a session that waits needs no more.
 template <typename T, typename... Arguments>
 void start_session(const SessionOptions& options, Arguments&&... arguments) {
     static_assert(alignof(T) <= 64, "a session is stored with 64-byte alignment");
     static_assert(noexcept(std::declval<T&>().turn(Result<void>())),
                   "nobody could be told of an exception that leaves a turn");
     const detail::PreparedSession prepared =
-        detail::prepare_session(options, sizeof(T), detail::kSessionType<T>);
+        detail::prepare_session(options, detail::kSessionType<T>);
     try {
         ::new (prepared.storage) T(std::forward<Arguments>(arguments)...);
     } catch (...) {
