@@ -40,7 +40,7 @@ private:
     void for_each(Visit visit) noexcept;
 
     std::array<Shard, kShards> shards_;
-    // false: open. true: begin_idle() refuses. Never goes back.
+    // Never goes back. Set before the wakes: who comes to wait after those has seen it.
     std::atomic<bool> closing_{false};
     // true: what enters is cut at once. Never goes back. Who enters a shard after cut_all() has
     // seen it takes the same lock later, and so sees the flag.

@@ -5,6 +5,7 @@
 #include <new>
 
 #include "coir/base/assert.hpp"
+#include "coir/base/deadline.hpp"
 #include "runtime/core.hpp"
 #include "runtime/fiber_launch.hpp"
 #include "runtime/fiber_plate.hpp"
@@ -20,6 +21,16 @@ struct Carried {
 
 Carried& carried_by(FiberControl& carrier) noexcept {
     return *std::launder(static_cast<Carried*>(carrier.storage));
+}
+
+// Not `stack = ...` in a `try`: where that throws, GCC 12 takes what lies there for the stack (-O3, LTO).
+StackRegion take_stack(Worker& worker, std::size_t bytes, std::error_code& error) noexcept {
+    try {
+        return worker.core().take_stack(&worker, bytes, error);
+    } catch (...) {
+        error = std::make_error_code(std::errc::not_enough_memory);
+        return {};
+    }
 }
 
 /// For reports. Those of one class are taken to have one name.
@@ -52,16 +63,12 @@ void run_carrier(void* storage) noexcept {
 
 FiberControl* Carriers::make(const SessionOptions& options, std::error_code& error) noexcept {
     RuntimeCore& core = worker_.core();
-    StackRegion stack;
-    try {
-        stack = core.take_stack(&worker_, options.stack_bytes, error);
-    } catch (...) {
-        error = std::make_error_code(std::errc::not_enough_memory);
-    }
+    const StackRegion stack = take_stack(worker_, options.stack_bytes, error);
     if (!stack) {
         return nullptr;
     }
     FiberControl* const carrier = lay_out_fiber(core, stack, sizeof(Carried));
+    COIR_ASSERT(carrier != nullptr);  // a word is not too much for any stack
     ::new (carrier->storage) Carried;
     carrier->id = worker_.next_fiber_id();
     carrier->site = options.site;
@@ -69,7 +76,6 @@ FiberControl* Carriers::make(const SessionOptions& options, std::error_code& err
     carrier->is_carrier = true;
     carrier->has_odd_stack = options.stack_bytes != 0;
     carrier->entry = run_carrier;
-    carrier->waits_for.store(kRests, std::memory_order_relaxed);
     make_startable(*carrier);
     return carrier;
 }
@@ -92,14 +98,11 @@ bool Carriers::has_same_size(const FiberControl& carrier,
            worker_.core().usable_stack_bytes(session.options.stack_bytes);
 }
 
-bool Carriers::must_rest_first(const SessionControl& session) const noexcept {
+bool Carriers::has_one_for(const SessionControl& session) const noexcept {
     const FiberControl* const leaving = &worker_.running_fiber();
-    if (!leaving->is_carrier || resting_.empty() || resting_.back() != leaving ||
-        !suits(*leaving, session)) {
-        return false;
-    }
-    return std::none_of(resting_.begin(), resting_.end() - 1,
-                        [&](const FiberControl* carrier) { return suits(*carrier, session); });
+    return std::any_of(resting_.begin(), resting_.end(), [&](const FiberControl* carrier) {
+        return carrier != leaving && suits(*carrier, session) && !carrier->stop.is_requested();
+    });
 }
 
 FiberControl* Carriers::take_resting(const SessionControl& session) noexcept {
@@ -123,9 +126,12 @@ FiberControl* Carriers::take_resting(const SessionControl& session) noexcept {
 
 FiberControl* Carriers::take_for(SessionControl& session) noexcept {
     FiberControl* carrier = take_resting(session);
-    if (carrier == nullptr) {
+    if (carrier == nullptr && coarse_now() >= next_try_) {
         std::error_code error;
         carrier = make(session.options, error);
+        if (carrier == nullptr) {
+            next_try_ = coarse_now() + kPause;
+        }
     }
     if (carrier == nullptr) {
         session.next = nullptr;
@@ -134,8 +140,12 @@ FiberControl* Carriers::take_for(SessionControl& session) noexcept {
         return nullptr;
     }
     carried_by(*carrier).next = &session;
-    carrier->waits_for.store(nullptr, std::memory_order_relaxed);
     return carrier;
+}
+
+SessionControl* Carriers::take_for_another_try() noexcept {
+    const bool pays = !resting_.empty() || coarse_now() >= next_try_;
+    return first_waiting_ != nullptr && pays ? take_waiting() : nullptr;
 }
 
 SessionControl* Carriers::take_waiting() noexcept {
@@ -164,7 +174,6 @@ SessionControl* Carriers::rest(FiberControl& carrier) noexcept {
     }
     Carried& carried = carried_by(carrier);
     carried.next = nullptr;
-    carrier.waits_for.store(kRests, std::memory_order_relaxed);
     resting_.push_back(&carrier);
     carrier.context()->suspend();
     return carried.next;

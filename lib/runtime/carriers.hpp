@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <system_error>
 #include <vector>
@@ -23,7 +24,7 @@ public:
     Carriers(const Carriers&) = delete;
     Carriers& operator=(const Carriers&) = delete;
 
-    /// Makes one if none rests. Throws std::system_error without memory.
+    /// Makes one if none rests, of whatever size. Throws std::system_error without memory.
     void reserve(const SessionOptions& options);
     /// A carrier that will go on with the session's next turn; null without memory for one: the
     /// session waits in here then.
@@ -33,12 +34,14 @@ public:
                              const SessionControl& session) const noexcept {
         return !(carrier.has_odd_stack || session.has_odd_stack) || has_same_size(carrier, session);
     }
-    /// Whether the only one that suits the session is the running fiber, which is about to rest: its own switch cannot
-    /// be to itself.
-    [[nodiscard]] bool must_rest_first(const SessionControl& session) const noexcept;
+    /// Whether one rests that suits the session and can be switched to: not the running fiber, which may be about to rest.
+    [[nodiscard]] bool has_one_for(const SessionControl& session) const noexcept;
     /// The first of the sessions that wait for want of memory; null if none does.
     [[nodiscard]] SessionControl* first_waiting() const noexcept { return first_waiting_; }
     [[nodiscard]] SessionControl* take_waiting() noexcept;
+    /// The same, if there may be a fiber for it by now. A failure costs some system calls, so one is tried every kPause.
+    [[nodiscard]] SessionControl* take_for_another_try() noexcept;
+    static constexpr std::chrono::milliseconds kPause{10};
 
     /// Called by a carrier that has nothing to do: suspends it until it has a session. Null: it is to end.
     [[nodiscard]] SessionControl* rest(FiberControl& carrier) noexcept;
@@ -47,9 +50,6 @@ public:
     [[nodiscard]] bool end_all() noexcept;
     /// Called by a carrier that ends.
     void has_ended(FiberControl& carrier) noexcept;
-
-    /// What FiberControl::waits_for says of a carrier that rests: reports leave it out.
-    static constexpr char kRests[] = "a session";
 
 private:
     static constexpr std::size_t kMostResting = 16;
@@ -66,6 +66,7 @@ private:
     std::size_t ending_ = 0;              // that have been told to and have not yet
     SessionControl* first_waiting_ = nullptr;
     SessionControl* last_waiting_ = nullptr;
+    std::chrono::steady_clock::time_point next_try_{};  // to make one
 };
 
 }  // namespace coir::detail

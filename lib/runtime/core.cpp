@@ -166,11 +166,12 @@ std::vector<FiberInfo> RuntimeCore::fibers() {
     std::vector<FiberInfo> found;
     std::vector<const SessionControl*> carried;  // only compared: they may end
     for_each_fiber([&](FiberControl& fiber) {
-        if (const auto* const session = fiber.carries.load(std::memory_order_relaxed)) {
+        if (fiber.is_carrier) {
+            const auto* const session = fiber.carries.load(std::memory_order_relaxed);
+            if (session == nullptr) {
+                return;  // it carries nobody
+            }
             carried.push_back(session);
-        }
-        if (fiber.waits_for.load(std::memory_order_relaxed) == Carriers::kRests) {
-            return;
         }
         FiberInfo& info = found.emplace_back();
         info.id = fiber.id;
@@ -192,9 +193,10 @@ std::vector<FiberInfo> RuntimeCore::fibers() {
             }
         }
     });
+    std::ranges::sort(carried);
     for (const auto& worker : workers_) {
         worker->sessions().for_each([&](const SessionControl& session) {
-            if (std::ranges::find(carried, &session) != carried.end()) {
+            if (std::ranges::binary_search(carried, &session)) {
                 return;  // in a turn: its fiber stands for it
             }
             FiberInfo& info = found.emplace_back();

@@ -26,8 +26,6 @@ constexpr auto kCoarseTick = 10ms;
 // The stack that is left where a fiber polls, at least; it takes a few hundred bytes more than to be suspended.
 constexpr std::ptrdiff_t kRoomToPoll = 4096;
 constexpr int kInjectedBatch = 32;
-// When sessions wait for memory: nobody tells when there is some.
-constexpr auto kMemoryPause = 10ms;
 
 // Where so many wait for their turn, the memory of each has left the caches since its last.
 constexpr std::size_t kCrowd = 128;
@@ -189,8 +187,9 @@ context* Scheduler::take_ready() noexcept {
         }
         if (!is_session(next)) {
             ready = &context_of(next);
-        } else if (worker_.carriers().must_rest_first(session_of(next))) [[unlikely]] {
-            unfit_ = &session_of(next);  // for the dispatcher
+        } else if (!on_dispatcher() && !worker_.carriers().has_one_for(session_of(next)))
+            [[unlikely]] {
+            unfit_ = &session_of(next);  // the dispatcher has room to make one
             return nullptr;
         } else if (FiberControl* const carrier = worker_.carriers().take_for(session_of(next))) {
             ready = carrier->context();
@@ -294,8 +293,8 @@ bool Scheduler::poll(Clock::time_point until) noexcept {
     for (Waiter* waiter : ready.waiters()) {
         wake(*waiter, WakeReason::ready, &worker_);
     }
-    if (SessionControl* const waiting = worker_.carriers().take_waiting()) [[unlikely]] {
-        push(*waiting);  // there may be memory for its fiber again
+    if (SessionControl* const waiting = worker_.carriers().take_for_another_try()) [[unlikely]] {
+        push(*waiting);
     }
     const bool injected = take_injected();
     expire_deadlines(ready.waiters().empty());
@@ -385,23 +384,24 @@ bool Scheduler::wait_in_place(const FiberControl& fiber) noexcept {
 
 inline SessionControl* Scheduler::take_session(const FiberControl& carrier) noexcept {
     Carriers& carriers = worker_.carriers();
-    SessionControl* session = carriers.first_waiting();
-    if (session != nullptr && carriers.suits(carrier, *session)) [[unlikely]] {
+    const SessionControl* const waiting = carriers.first_waiting();
+    if (waiting != nullptr && carriers.suits(carrier, *waiting)) [[unlikely]] {
         return carriers.take_waiting();
-    } else {
-        const auto wanted = [](const Runnable* next) { return is_session(next); };
-        Runnable* const ready = alone_ ? ready_.pop_alone_if(wanted) : ready_.pop_if(wanted);
-        session = ready == nullptr ? nullptr : &session_of(ready);
     }
-    // Looked at only now that it is ours.
-    if (session != nullptr && !carriers.suits(carrier, *session)) [[unlikely]] {
-        unfit_ = session;
+    const auto wanted = [](const Runnable* next) { return is_session(next); };
+    Runnable* const ready = alone_ ? ready_.pop_alone_if(wanted) : ready_.pop_if(wanted);
+    if (ready == nullptr) {
         return nullptr;
     }
-    return session;
+    SessionControl& session = session_of(ready);  // looked at only now that it is ours
+    if (!carriers.suits(carrier, session)) [[unlikely]] {
+        unfit_ = &session;
+        return nullptr;
+    }
+    return &session;
 }
 
-SessionControl* Scheduler::next_session(FiberControl& carrier) noexcept {
+SessionControl* Scheduler::next_session(const FiberControl& carrier) noexcept {
     count_pick();
     if (poll_is_due_ || !pinned_.empty() || carrier.stop.is_requested()) {
         return nullptr;
@@ -409,9 +409,7 @@ SessionControl* Scheduler::next_session(FiberControl& carrier) noexcept {
     SessionControl* session = take_session(carrier);
     if (session == nullptr && alone_ && may_wait_on(carrier, __builtin_frame_address(0))) {
         note_run();
-        carrier.waits_for.store(Carriers::kRests, std::memory_order_relaxed);
         poll_is_due_ = sleep_for_own_sake(worker_.stacks().next_trim()) || poll_is_due_;
-        carrier.waits_for.store(nullptr, std::memory_order_relaxed);
         run_began_ = run_ticks();
         // Who asks the carrier to stop meanwhile does not mean the next one.
         const bool is_over = poll_is_due_ || carrier.stop.is_requested();
@@ -439,7 +437,8 @@ Scheduler::Clock::time_point Scheduler::trim_stacks() noexcept {
 Scheduler::Clock::time_point Scheduler::latest_end_of_sleep(
     Clock::time_point until) const noexcept {
     if (worker_.carriers().first_waiting() != nullptr) [[unlikely]] {
-        until = std::min(until, Clock::now() + kMemoryPause);
+        until =
+            std::min(until, Clock::now() + Carriers::kPause);  // nobody tells when there is memory
     }
     return std::min(until, worker_.deadlines()->next_expiry());
 }

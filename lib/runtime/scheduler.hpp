@@ -67,7 +67,7 @@ public:
     /// A session that `carrier`, the running fiber, may go on with at once, because its turn has come and nobody
     /// else's; where there is but one worker, waits for one on the carrier's stack. Null if it is the dispatcher's
     /// turn, or another fiber's, or the carrier has been asked to stop.
-    [[nodiscard]] SessionControl* next_session(FiberControl& carrier) noexcept;
+    [[nodiscard]] SessionControl* next_session(const FiberControl& carrier) noexcept;
     /// A session has ended, and no stack with it: a wait in place needs no look for that.
     void forgive_end() noexcept { ++finished_seen_; }
     /// The dispatcher is to free what has ended, before somebody waits in place.
@@ -86,7 +86,7 @@ public:
     [[nodiscard]] bool is_at_work() const noexcept {
         return at_work_.load(std::memory_order_seq_cst);
     }
-    /// How often it has resumed a fiber.
+    /// How often it has resumed a fiber, or begun a session's turn.
     [[nodiscard]] std::uint64_t runs() const noexcept {
         return runs_.load(std::memory_order_relaxed);
     }
@@ -96,7 +96,7 @@ public:
     [[nodiscard]] std::uint64_t wakeups() const noexcept {
         return wakeups_.load(std::memory_order_relaxed);
     }
-    /// Fibers that are ready to run here, but for pinned ones.
+    /// Fibers and sessions that are ready to run here, but for pinned ones.
     [[nodiscard]] std::size_t queued() const noexcept { return ready_.size() + arrivals_.size(); }
     /// The longest time that a fiber has run in one go, in ticks of run_clock.
     [[nodiscard]] std::uint64_t longest_run() const noexcept {
@@ -178,7 +178,7 @@ private:
     bool poll_is_due_ = false;
     std::uint64_t finished_seen_ = 0;  // of the worker's fibers, when Boost last let go of such
     bool pinned_first_ = false;
-    // Taken from the queue by a carrier whose stack it does not want, or that has to rest first: the next to run.
+    // Taken from the queue for a carrier that it does not suit, or where none rests: the next to run.
     SessionControl* unfit_ = nullptr;
     std::uint32_t picks_since_poll_ = 0;
     Clock::time_point last_poll_{};  // by the coarse clock

@@ -94,7 +94,6 @@ void launch_session(PreparedSession prepared) noexcept {
     // pairs with stop(): either it finds the session, or this sees that it has asked all
     if (worker.core().asks_all_to_stop() && worker.running_fiber().task.shields == 0) {
         session.stop_requested.store(true, std::memory_order_relaxed);
-        session.reason = WakeReason::canceled;
     }
     worker.scheduler().push(session);
 }
@@ -115,6 +114,8 @@ void run_turns(SessionControl& session, FiberControl& carrier) noexcept {
         }
         lend_values(session, task);
         const NextTurn next = session.type->turn(session.storage(), *waited);
+        COIR_ASSERT(task.shields == 0 &&
+                    task.deadline.is_never());  // they would be the next session's
         if (next.source() == nullptr) {
             end_session(session, carrier);
             return;

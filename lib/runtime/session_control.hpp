@@ -52,8 +52,8 @@ public:
     void prefetch(bool is_there) const noexcept {
         __builtin_prefetch(this, 1);
         __builtin_prefetch(this + 1, 1);
-        if (is_there) {
-            const auto* const its_slot = slot.load(std::memory_order_relaxed);
+        if (const auto* const its_slot = slot.load(std::memory_order_relaxed);
+            is_there && its_slot != nullptr) {
             __builtin_prefetch(its_slot, 1);
             __builtin_prefetch(reinterpret_cast<const std::byte*>(its_slot) + 64, 1);
         }

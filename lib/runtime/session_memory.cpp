@@ -16,8 +16,13 @@ constexpr std::size_t kSlabBytes = 64 * 1024;
 // A slab is to hold some sessions; a larger one is the allocator's, whose pages are no larger then.
 constexpr std::size_t kMostBytes = 4 * 1024;
 
-// Sanitizers look after what new and delete know.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+// Sanitizers look after what new and delete know. GCC and Clang say in different ways that there is one.
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define COIR_SANITIZED 1
+#endif
+#endif
+#if defined(COIR_SANITIZED) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr bool kLeftToAllocator = true;
 #else
 constexpr bool kLeftToAllocator = false;
@@ -75,9 +80,10 @@ struct alignas(kAlignment) SessionMemory::Slab {
 
 SessionMemory::~SessionMemory() {
     for (Size& size : sizes_) {
-        if (size.usable != nullptr) {
-            COIR_ASSERT(size.usable->used == 0 && size.usable->next == nullptr);
-            (void)::munmap(size.usable, kSlabBytes);
+        while (Slab* const slab = size.usable) {
+            COIR_ASSERT(slab->used == 0);
+            unlink(size, *slab);
+            (void)::munmap(slab, kSlabBytes);
         }
     }
 }
@@ -154,11 +160,14 @@ void SessionMemory::give_back(void* memory, std::size_t bytes) noexcept {
     if (slab.used != 0) {
         return;
     }
-    if (size.has_spare) {
-        unlink(size, slab);
-        (void)::munmap(&slab, kSlabBytes);
-    } else {
+    if (!size.has_spare) {
         size.has_spare = true;
+        return;
+    }
+    unlink(size, slab);
+    // In the middle of a mapping that may need one more, of which there may be too many: then it stays for use.
+    if (::munmap(&slab, kSlabBytes) != 0) {
+        link(size, slab);
     }
 }
 

@@ -74,6 +74,7 @@ TEST(Session, IsAskedToStopWithTheRuntime) {
     }
 }
 
+// The fibers were asked first, then callbacks ran, then the sessions were asked.
 TEST(Session, ARequestToStopReachesATurnThatBeginsWhileItIsUnderWay) {
     Runtime runtime({.workers = 2});
     std::atomic<int> alive{0};

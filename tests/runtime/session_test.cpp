@@ -239,7 +239,6 @@ TEST(Session, DestroysItsFiberLocalValuesWithItself) {
     EXPECT_EQ(Counted::alive(), 0);
 }
 
-// The fibers were asked first, then callbacks ran, then the sessions were asked.
 TEST(Session, WhoseWaitsAreOverAtOnceLetsOthersRun) {
     Runtime runtime({.workers = 1});
     std::atomic<int> alive{0};

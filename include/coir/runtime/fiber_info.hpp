@@ -6,14 +6,14 @@
 
 namespace coir {
 
-/// What a fiber, or a session that waits, was doing when somebody looked.
+/// What a fiber, or a session that has none, was doing when somebody looked.
 struct FiberInfo {
     enum class State : std::uint8_t { ready, running, waiting };
 
     std::uint64_t id = 0;
     std::string name;
     State state = State::ready;
-    /// On which it runs, or came to wait last; -1 if it has done neither.
+    /// On which it runs, or came to wait last; -1 if it has done neither, and for a session.
     int worker = -1;
     std::source_location site;   ///< Where it was spawned.
     const char* waits_for = "";  ///< While it waits: "bytes to read", "a mutex", ...

@@ -127,9 +127,10 @@ public:
 
     /// Asks every fiber and every session to stop that is alive now. Threads: any.
     void request_stop() noexcept;
-    /// All fibers that are alive, and the sessions that wait (one in a turn is shown by its fiber), in no order; each
-    /// as it was at some moment of this call.
-    /// Threads: any. Cost: a look at every stack; fibers that end at that moment wait.
+    /// All fibers and sessions that are alive (of a session in a turn, its fiber), in no order; each as it was at some
+    /// moment of this call.
+    /// Threads: any. Cost: a look at every stack; fibers that end at that moment wait, and so do
+    /// workers that start or end a session.
     [[nodiscard]] std::vector<FiberInfo> fibers() const;
 
     [[nodiscard]] std::size_t workers() const noexcept;

@@ -98,7 +98,7 @@ inline constexpr SessionType kSessionType = {
 ///
 /// Of the fiber that a turn runs on, what the user has put there belongs to the session and goes with it: fiber-local values, and
 /// the context (ContextKey) that start_session() was called in. The rest is the fiber's: this_fiber::id(),
-/// stop tokens. Sessions of one class T are taken to have the same name.
+/// stop tokens. Sessions of one class T are taken to have the same name and site.
 ///
 /// Who asks the runtime to stop asks sessions too. The waits of a turn that is under way end then, as any
 /// fiber's, and all turns after it are told operation_canceled, the first one as well if it has not come yet.
@@ -106,7 +106,7 @@ inline constexpr SessionType kSessionType = {
 /// Errors:   std::system_error: not_a_fiber outside a runtime's fibers, not_enough_memory for the first
 ///           stack of a worker; std::bad_alloc; what T's constructor throws. Where there is no memory for another
 ///           stack later, a turn waits until there is.
-/// Requires: T keeps nothing beyond a turn that belongs to a fiber: no Scope, Shield, DeadlineScope, stop token. A
+/// Requires: T keeps nothing beyond a turn that belongs to a fiber: no Scope, Shield, DeadlineScope, TimeLimit, stop token. A
 ///           T that answers each operation_canceled by another wait takes its worker's time for good.
 /// Threads:  turns follow each other, on any workers. T's constructor runs in the caller.
 /// Cost:     memory for it, of slabs that go back to the kernel when they are free; a session that waits needs no more.
