@@ -194,11 +194,11 @@ TEST_P(BusyWorkerAfter, AFiberReadyInItsQueueIsRunByAnother) {
         Clock::time_point begin;
         Clock::time_point end;
         auto busy = runtime_.spawn({.worker = 0, .pinned = true}, [&] {
+            begin = Clock::now();  // before: it may run at once, elsewhere
             spawn([&] {
                 end = Clock::now();
                 has_run = true;
             }).detach();
-            begin = Clock::now();
             compute(enough);
         });
         wait_for(has_run);
