@@ -25,10 +25,9 @@ class IdleWorkers;
 /// Boost.Fiber asks it at every switch. Each scheduler of Boost has a dispatcher fiber of its own,
 /// and only there does this class poll, steal and sleep; every other fiber merely takes the next one
 /// from the queue. (Where there is but one worker, a fiber may do so too, see wait_in_place() and
-/// next_session().) The
-/// dispatcher runs when the queue is empty, and in between every kPollPicks picks or when the
-/// kernel's coarse clock has moved on (1 to 10 ms; a look at every fourth pick), so that ready fibers
-/// cannot starve I/O, timers and fibers woken by other threads.
+/// next_session().) The dispatcher runs when the queue is empty, and in between every kPollPicks picks or
+/// when the kernel's coarse clock has moved on (1 to 10 ms; a look at every fourth pick), so that ready
+/// fibers cannot starve I/O, timers and fibers woken by other threads.
 ///
 /// Threads: its worker, except where said.
 class Scheduler : public boost::fibers::algo::algorithm {

@@ -17,12 +17,7 @@ namespace coir {
 namespace {
 
 using namespace std::chrono_literals;
-using test::ask;
-using test::echo;
-using test::has_ended;
-using test::holds_before;
-using test::soon;
-using test::start_turns;
+using namespace test;
 
 TEST(Session, IsReportedWhileItWaits) {
     Runtime runtime({.workers = 1});

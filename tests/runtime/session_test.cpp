@@ -23,12 +23,7 @@ namespace coir {
 namespace {
 
 using namespace std::chrono_literals;
-using test::ask;
-using test::echo;
-using test::has_ended;
-using test::holds_before;
-using test::soon;
-using test::start_turns;
+using namespace test;
 
 TEST(Session, TakesATurnForEachMessageAndEndsWithItsLast) {
     for (const std::size_t workers : {1U, 2U}) {
@@ -250,6 +245,38 @@ TEST(Session, WhoseWaitsAreOverAtOnceLetsOthersRun) {
         EXPECT_FALSE(this_fiber::sleep_for(5ms));
         over = true;
     });
+    EXPECT_TRUE(has_ended(alive));
+}
+
+// With a pinned fiber ready, a carrier was about to rest when its own switch picked it for the next session.
+TEST(Session, TakesTurnsWithAPinnedFiber) {
+    Runtime runtime({.workers = 1});
+    std::atomic<int> alive{0};
+    std::atomic<bool> over{false};
+    std::vector<UniqueFd> ours;
+    auto pinned = runtime.spawn({.worker = 0, .pinned = true}, [&] {
+        while (!over) {
+            this_fiber::yield();
+        }
+    });
+    runtime.run([&] {
+        for (int i = 0; i != 8; ++i) {
+            auto pair = test::make_socket_pair();
+            ours.push_back(std::move(pair.first));
+            start_turns(std::move(pair.second), alive, echo);
+        }
+    });
+    for (int round = 0; round != 20; ++round) {
+        for (const UniqueFd& end : ours) {
+            test::put(end.get(), "x");
+        }
+        for (const UniqueFd& end : ours) {
+            EXPECT_TRUE(holds_before(soon(), [&] { return test::get(end.get()) == "x"; }));
+        }
+    }
+    over = true;
+    pinned.join();
+    ours.clear();
     EXPECT_TRUE(has_ended(alive));
 }
 
