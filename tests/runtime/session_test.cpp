@@ -254,19 +254,23 @@ TEST(Session, TakesTurnsWithAPinnedFiber) {
     std::atomic<int> alive{0};
     std::atomic<bool> over{false};
     std::vector<UniqueFd> ours;
+    Parker turn_began;
     auto pinned = runtime.spawn({.worker = 0, .pinned = true}, [&] {
         while (!over) {
-            this_fiber::yield();
+            EXPECT_TRUE(turn_began.park(soon()));
         }
     });
     runtime.run([&] {
         for (int i = 0; i != 8; ++i) {
             auto pair = test::make_socket_pair();
             ours.push_back(std::move(pair.first));
-            start_turns(std::move(pair.second), alive, echo);
+            start_turns(std::move(pair.second), alive, [&](IoSource& source, Result<void> waited) {
+                turn_began.unpark();
+                return echo(source, waited);
+            });
         }
     });
-    for (int round = 0; round != 20; ++round) {
+    for (int round = 0; round != 100; ++round) {
         for (const UniqueFd& end : ours) {
             test::put(end.get(), "x");
         }
@@ -275,6 +279,7 @@ TEST(Session, TakesTurnsWithAPinnedFiber) {
         }
     }
     over = true;
+    turn_began.unpark();
     pinned.join();
     ours.clear();
     EXPECT_TRUE(has_ended(alive));
