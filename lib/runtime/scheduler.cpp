@@ -150,10 +150,13 @@ context* Scheduler::next() noexcept {
     return ready;
 }
 
-// A thief may be running it by now, and it may have ended: then its address is all that may be used.
+// A thief may be running it by now, and it may have ended: its address is all that may be used, unless there are no thieves.
 void Scheduler::prefetch_ahead(std::size_t queued) const noexcept {
     if (Runnable* const ahead = ready_.peek(kPrefetchAhead); is_session(ahead)) {
-        session_of(ahead).prefetch(!shares_);
+        session_of(ahead).prefetch();
+        if (!shares_) {
+            session_of(ahead).prefetch_state();
+        }
     } else if (queued >= kCrowd) {
         prefetch_frames(ahead);
     }

@@ -47,13 +47,15 @@ public:
     [[nodiscard]] std::optional<Result<void>> begin_wait(const NextTurn& turn) noexcept {
         return turn.source()->begin_wait(*this, turn);
     }
-    /// Has the cache fetch what a turn touches: the first lines of this and of the user's object; and, if it is
-    /// known that the session cannot have ended, those of the state that holds its slot.
-    void prefetch(bool is_there) const noexcept {
+    /// Has the cache fetch what a turn touches of this and of the user's object, the first line of each. It may have
+    /// ended, and its memory may be away.
+    void prefetch() const noexcept {
         __builtin_prefetch(this, 1);
         __builtin_prefetch(this + 1, 1);
-        if (const auto* const its_slot = slot.load(std::memory_order_relaxed);
-            is_there && its_slot != nullptr) {
+    }
+    /// The same of the state that holds its slot. Requires: it has not ended.
+    void prefetch_state() const noexcept {
+        if (const auto* const its_slot = slot.load(std::memory_order_relaxed)) {
             __builtin_prefetch(its_slot, 1);
             __builtin_prefetch(reinterpret_cast<const std::byte*>(its_slot) + 64, 1);
         }
