@@ -34,8 +34,7 @@ void echo(TcpStream& stream) {
 
 int main(int argc, char** argv) try {
     const auto port = coir::parse_integer<std::uint16_t>(argc > 1 ? argv[1] : "7777").value();
-    coir::Runtime runtime;
-    runtime.run([port] {
+    coir::run({}, [port] {
         auto listener = TcpListener::bind(SocketAddress::loopback(port)).value();
         std::printf("listening on %s\n", listener.local_address().value().to_string().c_str());
         std::fflush(stdout);

@@ -8,8 +8,7 @@
 
 int main() {
     constexpr int kCount = 100;
-    coir::Runtime runtime;
-    const int sum = runtime.run([] {
+    const int sum = coir::run({}, [] {
         coir::Channel<int> squares(8);
         // Its fibers have ended when it does, whatever happens, so they may refer to the channel.
         return coir::scope([&](coir::Scope& scope) {

@@ -17,7 +17,7 @@ int main(int argc, char** argv) try {
     router.get("/hello/{name}", [](coir::http::Request& request, coir::http::Response& response) {
         response.body("hello, " + std::string(request.param("name")) + "\n");
     });
-    coir::Runtime().run([&] {
+    coir::run({}, [&] {
         coir::http::Server server(std::move(router));
         const auto address = server.listen(coir::net::SocketAddress::loopback(port)).value();
         std::printf("listening on %s\n", address.to_string().c_str());

@@ -53,8 +53,7 @@ void echo(UdpSocket& socket) {
 
 int main(int argc, char** argv) try {
     const auto port = coir::parse_integer<std::uint16_t>(argc > 1 ? argv[1] : "7777").value();
-    coir::Runtime runtime;
-    runtime.run([port] {
+    coir::run({}, [port] {
         auto socket = UdpSocket::bind(SocketAddress::loopback(port)).value();
         std::printf("listening on %s\n", socket.local_address().value().to_string().c_str());
         std::fflush(stdout);

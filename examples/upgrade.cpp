@@ -64,7 +64,7 @@ int main(int argc, char** argv) try {
             (void)response.header("Upgrade", "shout");
         }
     });
-    coir::Runtime().run([&] {
+    coir::run({}, [&] {
         coir::http::Server server(std::move(router));
         const auto address = server.listen(coir::net::SocketAddress::loopback(port)).value();
         std::printf("listening on %s\n", address.to_string().c_str());

@@ -32,24 +32,20 @@ void say(std::FILE* stream, const std::string& line) {
     std::fflush(stream);
 }
 
-int run(const Options& options) {
-    const std::size_t workers = options.workers != 0 ? options.workers : usable_cpus();
-    raise_descriptor_limit(workers);
-    const StopSignals stop_signals;  // before the first thread
-
-    Runtime runtime({.workers = workers});
+/// Called on a fiber.
+int serve(const Options& options, std::size_t workers, StopSignals& stop_signals) {
     http::Server server(make_routes());
-    const auto address = runtime.run([&] { return server.listen(options.address); });
+    const auto address = server.listen(options.address);
     if (!address) {
         say(stderr,
             ": cannot listen on " + options.address.to_string() + ": " + address.error().message());
         return kExitFailure;
     }
-    auto serving = runtime.spawn([&] {
+    auto serving = spawn([&] {
         try {
             server.serve();
         } catch (...) {
-            stop_signals.send();  // join() below collects it
+            stop_signals.end_wait();  // join() below collects it
             throw;
         }
     });
@@ -58,9 +54,15 @@ int run(const Options& options) {
 
     stop_signals.wait();
     server.stop(Deadline::after(kStopPatience));
-    stop_signals.exit_on_next(kExitFailure);
     serving.join();
     return EXIT_SUCCESS;
+}
+
+int run(const Options& options) {
+    const std::size_t workers = options.workers != 0 ? options.workers : usable_cpus();
+    raise_descriptor_limit(workers);
+    StopSignals stop_signals(kExitFailure);
+    return coir::run({.workers = workers}, [&] { return serve(options, workers, stop_signals); });
 }
 
 }  // namespace

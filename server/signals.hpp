@@ -1,27 +1,38 @@
 #pragma once
 
-#include <csignal>
+#include <atomic>
+
+#include "coir/runtime/io_source.hpp"
 
 namespace coir::server {
 
-/// SIGTERM and SIGINT, waited for instead of handled: so they interrupt nothing, and they also reach a
-/// program that is process 1 of its container, where the default action is to ignore them.
+/// SIGTERM and SIGINT: a fiber waits for the first, the second ends the program at once. So that this works where a
+/// request computes for ever and no fiber gets a turn, they are handled; and they reach a program that is process 1 of its
+/// container, where the default action is to ignore them.
+///
+/// One at a time in a process.
 class StopSignals final {
 public:
-    /// Blocks both, and ignores SIGPIPE.
-    /// Requires: no other thread has been started, for threads inherit what is blocked.
-    StopSignals();
+    /// Handles both from now on, and ignores SIGPIPE. `exit_code` is that of the second one.
+    /// Errors: throws std::system_error.
+    explicit StopSignals(int exit_code);
+    ~StopSignals();
+    StopSignals(const StopSignals&) = delete;
+    StopSignals& operator=(const StopSignals&) = delete;
 
-    /// Blocks this thread until one of them comes.
-    void wait() const noexcept;
-    /// As if one had come from outside. Threads: any.
-    void send() const noexcept;
-    /// From now on the next one ends the program at once, with `exit_code`.
-    /// Errors: throws std::system_error (no thread).
-    void exit_on_next(int exit_code) const;
+    /// Suspends: until the first has come.
+    void wait() noexcept;
+    /// Ends wait() as the first does. Threads: any.
+    void end_wait() const noexcept;
 
 private:
-    sigset_t signals_;
+    static void handle(int signal) noexcept;
+
+    static std::atomic<const StopSignals*> current;
+
+    IoSource event_;
+    const int exit_code_;
+    mutable std::atomic<bool> has_come_{false};
 };
 
 }  // namespace coir::server

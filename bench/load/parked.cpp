@@ -53,7 +53,7 @@ public:
             }
         }
     }
-    /// False if not all have gone in time. Called on a fiber.
+    /// False if not all have gone in time.
     [[nodiscard]] bool let_go() {
         go_.set();
         return left_.wait_until(Deadline::after(kPatience)).has_value();
@@ -82,30 +82,33 @@ void add_routes(http::Router& routes, Parked& parked, const Runtime& runtime) {
     });
 }
 
-int run(const Options& options) {
-    const std::size_t workers = options.workers != 0 ? options.workers : usable_cpus();
-    raise_descriptor_limit(workers);
-    const StopSignals stop_signals;
-
-    Parked parked;  // outlives the runtime, for its fibers refer to it
-    Runtime runtime({.workers = workers});
+/// Called on a fiber.
+int serve(const Options& options, const Runtime& runtime, StopSignals& stop_signals) {
+    Parked parked;
     http::Router routes = make_routes();
     add_routes(routes, parked, runtime);
     http::Server server(std::move(routes));
-    const auto address =
-        runtime.run([&] { return server.listen(options.address); }).value().to_string();
-    auto serving = runtime.spawn([&] { server.serve(); });
+    const auto address = server.listen(options.address).value().to_string();
+    auto serving = spawn([&] { server.serve(); });
     std::printf("coir-parked listening on %s\n", address.c_str());
     std::fflush(stdout);
 
     stop_signals.wait();
     server.stop(Deadline::after(std::chrono::seconds(1)));
     serving.join();
-    if (!runtime.run([&] { return parked.let_go(); })) {
+    if (!parked.let_go()) {
         std::fputs("coir-parked: parked fibers did not go on\n", stderr);
-        std::_Exit(EXIT_FAILURE);  // the runtime's end would wait for them
+        std::_Exit(EXIT_FAILURE);  // they refer to what would be gone
     }
     return EXIT_SUCCESS;
+}
+
+int run(const Options& options) {
+    const std::size_t workers = options.workers != 0 ? options.workers : usable_cpus();
+    raise_descriptor_limit(workers);
+    StopSignals stop_signals(EXIT_FAILURE);
+    return coir::run({.workers = workers},
+                     [&](Runtime& runtime) { return serve(options, runtime, stop_signals); });
 }
 
 }  // namespace

@@ -24,10 +24,12 @@ std::uint64_t next_runtime_number() noexcept {
 
 }  // namespace
 
-RuntimeCore::RuntimeCore(const RuntimeOptions& options, StackGuards guards)
+RuntimeCore::RuntimeCore(const RuntimeOptions& options, StackGuards guards,
+                         FirstWorker first_worker)
     : options_(options),
       number_(next_runtime_number()),
       guards_(guards),
+      first_worker_(first_worker),
       slabs_(std::max(options.stack_bytes, kLeastStackBytes), options.guard_bytes, guards),
       idle_(options.workers),
       started_(static_cast<std::ptrdiff_t>(options.workers)),
@@ -43,27 +45,44 @@ RuntimeCore::RuntimeCore(const RuntimeOptions& options, StackGuards guards)
         workers_.push_back(
             std::make_unique<Worker>(*this, i, slabs_, options.warm_stacks_per_worker));
     }
-    std::size_t running = 0;
+    const std::size_t first = first_worker == FirstWorker::own_thread ? 0 : 1;
+    std::size_t running = first;
     try {
         for (; running != workers_.size(); ++running) {
             workers_[running]->start();
         }
     } catch (...) {
         // Those that run wait for the others: let them end without having begun.
-        for (std::size_t i = 0; i != running; ++i) {
+        for (std::size_t i = first; i != running; ++i) {
             workers_[i]->abandon();
         }
-        started_.count_down(static_cast<std::ptrdiff_t>(workers_.size() - running));
-        for (std::size_t i = 0; i != running; ++i) {
+        started_.count_down(static_cast<std::ptrdiff_t>(workers_.size() - (running - first)));
+        for (std::size_t i = first; i != running; ++i) {
             workers_[i]->join();
         }
         throw;
+    }
+    if (first_worker == FirstWorker::caller) {
+        workers_.front()->move_in();
+        started_.count_down();
     }
     started_.wait();
 }
 
 RuntimeCore::~RuntimeCore() {
     stop();
+}
+
+void RuntimeCore::work() noexcept {
+    has_worked_ = true;
+    workers_.front()->work_here();
+}
+
+void RuntimeCore::end_with_last_fiber() noexcept {
+    closed_.store(true, std::memory_order_seq_cst);  // pairs with count_foreign_spawn()
+    stopping_.store(
+        true,
+        std::memory_order_seq_cst);  // pairs with tell_stop(), which comes when the caller ends
 }
 
 void RuntimeCore::stop() {
@@ -123,11 +142,22 @@ void RuntimeCore::end_workers(Deadline deadline) noexcept {
     }
     stopped_ = true;
     blocking_pool_->stop(deadline);
-    for (const auto& worker : workers_) {
-        worker->request_stop();
+    if (first_worker_ == FirstWorker::caller && !has_worked_) {
+        workers_.front()->leave_thread();
+    } else {
+        end_first_worker();
+    }
+    for (std::size_t i = 1; i != workers_.size(); ++i) {
+        workers_[i]->request_stop();
     }
     for (const auto& worker : workers_) {
         worker->join();
+    }
+}
+
+void RuntimeCore::end_first_worker() noexcept {
+    if (!first_is_ending_.exchange(true, std::memory_order_acq_rel)) {
+        workers_.front()->request_stop();
     }
 }
 
@@ -253,8 +283,13 @@ void RuntimeCore::fiber_finished(Worker& worker) noexcept {
 
 void RuntimeCore::tell_stop() noexcept {
     if (stopping_.load(std::memory_order_seq_cst)) {  // pairs with close()
-        const std::lock_guard lock(finish_mutex_);
-        finish_changed_.notify_all();
+        {
+            const std::lock_guard lock(finish_mutex_);
+            finish_changed_.notify_all();
+        }
+        if (first_worker_ == FirstWorker::caller && all_finished()) {
+            end_first_worker();
+        }
     }
 }
 
@@ -371,7 +406,17 @@ std::chrono::nanoseconds RuntimeCore::to_time(std::uint64_t ticks) const noexcep
 
 namespace coir {
 
-Runtime::Runtime(RuntimeOptions options) {
+namespace {
+
+// Where coir::run() is called.
+void expect_plain_thread() {
+    if (detail::Worker::current() != nullptr) {
+        throw std::system_error(std::make_error_code(std::errc::operation_not_permitted),
+                                "coir::run: on a fiber");
+    }
+}
+
+RuntimeOptions completed(RuntimeOptions options) {
     if (options.workers == 0) {
         options.workers = usable_cpus();
     }
@@ -383,7 +428,26 @@ Runtime::Runtime(RuntimeOptions options) {
         forced != nullptr && std::string_view(forced) == "1") {
         options.force_migration = true;
     }
-    core_ = std::make_shared<detail::RuntimeCore>(options);
+    return options;
+}
+
+}  // namespace
+
+Runtime::Runtime(RuntimeOptions options)
+    : core_(std::make_shared<detail::RuntimeCore>(completed(options))) {}
+
+Runtime::Runtime(RuntimeOptions options, FromCaller) {
+    expect_plain_thread();
+    core_ = std::make_shared<detail::RuntimeCore>(completed(options), detail::StackGuards::lightest,
+                                                  detail::FirstWorker::caller);
+}
+
+void Runtime::work() noexcept {
+    core_->work();
+}
+
+void Runtime::end_with_last_fiber() noexcept {
+    core_->end_with_last_fiber();
 }
 
 Runtime::~Runtime() {

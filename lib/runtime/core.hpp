@@ -22,14 +22,22 @@
 
 namespace coir::detail {
 
+/// Whose thread the first worker has.
+enum class FirstWorker { own_thread, caller };
+
 /// What a Runtime hides: its workers and what they share.
 class RuntimeCore final {
 public:
-    explicit RuntimeCore(const RuntimeOptions& options, StackGuards guards = StackGuards::lightest);
+    explicit RuntimeCore(const RuntimeOptions& options, StackGuards guards = StackGuards::lightest,
+                         FirstWorker first_worker = FirstWorker::own_thread);
     ~RuntimeCore();
     RuntimeCore(const RuntimeCore&) = delete;
     RuntimeCore& operator=(const RuntimeCore&) = delete;
 
+    /// With FirstWorker::caller: is that worker until everything has ended, after end_with_last_fiber().
+    void work() noexcept;
+    /// With FirstWorker::caller, called by a fiber: no more spawns from outside, and work() returns after the last end.
+    void end_with_last_fiber() noexcept;
     void stop();
     [[nodiscard]] std::vector<FiberInfo> stop(Deadline deadline, std::chrono::nanoseconds grace);
     void request_stop() noexcept;
@@ -87,6 +95,7 @@ private:
     template <typename Ready>
     void inject_ready(Ready& ready) noexcept;
     void close() noexcept;
+    void end_first_worker() noexcept;
     [[nodiscard]] bool await_fibers(Deadline deadline) noexcept;
     void end_workers(Deadline deadline) noexcept;
     template <typename F>
@@ -98,6 +107,7 @@ private:
     const RuntimeOptions options_;
     const std::uint64_t number_;
     const StackGuards guards_;
+    const FirstWorker first_worker_;
     std::optional<OverflowReports> overflow_reports_;
     StackSlabs slabs_;
     std::mutex odd_slabs_mutex_;
@@ -120,6 +130,8 @@ private:
     // Calls that make a fiber ready from outside its worker. The fiber can end, and the last one with
     // it, before such a call is done with the workers.
     std::atomic<std::uint32_t> wakers_{0};
+    bool has_worked_ = false;                   // work() was called
+    std::atomic<bool> first_is_ending_{false};  // its request_stop() was called
     bool stopped_ = false;
     // Two clocks at the same moment.
     const std::chrono::steady_clock::time_point start_time_;

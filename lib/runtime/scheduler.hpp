@@ -49,6 +49,10 @@ public:
     void push(SessionControl& session) noexcept;
     /// Runs the dispatcher's next sleep as the last: the thread is about to end.
     void finish() noexcept { finishing_ = true; }
+    /// Gives up the dispatcher, for another algorithm. Requires: it is not running, and nothing is ready. It picks no more.
+    [[nodiscard]] boost::fibers::context& release_dispatcher() noexcept {
+        return *take_dispatcher();
+    }
 
     [[nodiscard]] FiberControl& running() const noexcept {
         return control_of(*running_.load(std::memory_order_relaxed));

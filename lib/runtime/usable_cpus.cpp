@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <new>
 #include <optional>
 #include <sstream>
 #include <string>
@@ -12,7 +13,7 @@
 #include "coir/runtime/runtime.hpp"
 
 namespace coir {
-namespace {
+namespace detail {
 
 /// The processors that the calling thread may use.
 class Affinity final {
@@ -34,8 +35,9 @@ public:
                 CPU_CLR_S(static_cast<std::size_t>(cpu), kBytes, set_);
             }
         }
-        (void)::sched_setaffinity(0, kBytes, set_);
+        apply();
     }
+    void apply() const noexcept { (void)::sched_setaffinity(0, kBytes, set_); }
 
 private:
     // Larger than any machine's mask; the kernel says EINVAL to one that is too small.
@@ -46,8 +48,25 @@ private:
     std::size_t count_ = 0;
 };
 
+PinnedThread::PinnedThread(std::optional<std::size_t> index) noexcept
+    : before_(index ? new (std::nothrow) Affinity : nullptr) {
+    if (Affinity now; before_ != nullptr && before_->count() != 0 && now.count() != 0) {
+        now.keep_only(*index % now.count());
+    }
+}
+
+PinnedThread::~PinnedThread() {
+    if (before_ != nullptr && before_->count() != 0) {
+        before_->apply();
+    }
+}
+
+}  // namespace detail
+
+namespace {
+
 std::size_t affinity_cpus() noexcept {
-    const std::size_t count = Affinity().count();
+    const std::size_t count = detail::Affinity().count();
     return count != 0 ? count : std::max(1U, std::thread::hardware_concurrency());
 }
 
@@ -116,13 +135,6 @@ std::optional<std::size_t> cgroup_cpus() {
 }
 
 }  // namespace
-
-void detail::pin_this_thread(std::size_t index) noexcept {
-    Affinity affinity;
-    if (affinity.count() != 0) {
-        affinity.keep_only(index % affinity.count());
-    }
-}
 
 std::size_t usable_cpus() noexcept {
     const std::size_t allowed = affinity_cpus();

@@ -1,11 +1,24 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
+#include <optional>
 
 namespace coir::detail {
 
-/// Keeps the calling thread on one of the processors that it may use: on the `index`th, counted around.
-/// If the kernel refuses, it stays where it may be.
-void pin_this_thread(std::size_t index) noexcept;
+class Affinity;
+
+/// Keeps the calling thread on one of the processors that it may use: on the `index`th, counted around; and gives
+/// it back the others at the end. If the kernel refuses, it stays where it may be. Without an index: does nothing.
+class PinnedThread final {
+public:
+    explicit PinnedThread(std::optional<std::size_t> index) noexcept;
+    ~PinnedThread();
+    PinnedThread(const PinnedThread&) = delete;
+    PinnedThread& operator=(const PinnedThread&) = delete;
+
+private:
+    std::unique_ptr<Affinity> before_;
+};
 
 }  // namespace coir::detail

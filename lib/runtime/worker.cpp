@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <boost/fiber/algo/round_robin.hpp>
 #include <boost/fiber/operations.hpp>
 #include <cstdio>
 #include <new>
@@ -44,36 +45,64 @@ COIR_OPAQUE Worker* Worker::current() noexcept {
 }
 
 void Worker::start() {
-    thread_ = std::thread([this] { run(); });
+    thread_ = std::thread([this] {
+        char name[16];
+        std::snprintf(name, sizeof name, "coir-%zu", index_);
+        pthread_setname_np(pthread_self(), name);
+        const PinnedThread pinned(processor());
+        move_in();
+        core_.await_all_workers();
+        if (!abandoned_.load(std::memory_order_acquire)) {
+            work();
+        }
+        scheduler_->finish();
+        // Boost's scheduler of this thread ends with it.
+    });
 }
 
-void Worker::run() noexcept {
-    char name[16];
-    std::snprintf(name, sizeof name, "coir-%zu", index_);
-    pthread_setname_np(pthread_self(), name);
-    current_worker = this;
-    if (core_.pins_workers()) {
-        pin_this_thread(index_);
+void Worker::work_here() noexcept {
+    {
+        const PinnedThread pinned(processor());
+        work();
     }
+    leave_thread();
+}
 
-    boost::fibers::context* const main = boost::fibers::context::active();
-    announce_thread(equip(*main, main_control_).switch_state);
+std::optional<std::size_t> Worker::processor() const noexcept {
+    return core_.pins_workers() ? std::optional(index_) : std::nullopt;
+}
+
+void Worker::move_in() {
+    announce_thread(equip(*boost::fibers::context::active(), main_control_).switch_state);
     boost::fibers::use_scheduling_algorithm<Installed>(*this);
+}
+
+void Worker::work() noexcept {
+    current_worker = this;
     const OverflowWatch overflow_watch(core_.reports_stack_overflow() ? this : nullptr);
-    core_.await_all_workers();
-    if (!abandoned_.load(std::memory_order_acquire)) {
-        do {
-            main->suspend();  // always, because request_stop() resumes it
-        } while (!stop_requested_.load(std::memory_order_acquire));
-        while (!released_.load(std::memory_order_acquire)) {
-            std::this_thread::yield();
-        }
+    boost::fibers::context& main = scheduler_->main_context();
+    do {
+        main.suspend();  // always, because request_stop() resumes it
+    } while (!stop_requested_.load(std::memory_order_acquire));
+    while (!released_.load(std::memory_order_acquire)) {
+        std::this_thread::yield();
     }
     while (carriers_.end_all()) {
-        main->yield();
+        main.yield();
     }
-    scheduler_->finish();
-    // Boost's scheduler of this thread ends with it.
+}
+
+// Boost's scheduler stays, and ends with the thread. It must know of nothing that ends with the worker.
+void Worker::leave_thread() noexcept {
+    boost::fibers::context& main = scheduler_->main_context();
+    scheduler_->let_dispatcher_run();
+    main.yield();  // to it: it frees what has ended
+    boost::fibers::context& dispatcher = scheduler_->release_dispatcher();
+    boost::fibers::use_scheduling_algorithm<boost::fibers::algo::round_robin>();
+    scheduler_->boost_scheduler().schedule(&dispatcher);
+    dispatcher.set_properties(nullptr);
+    main.set_properties(nullptr);
+    current_worker = nullptr;
 }
 
 void Worker::equip_dispatcher(boost::fibers::context& dispatcher) noexcept {

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <thread>
 
 #include "runtime/carriers.hpp"
@@ -32,11 +33,22 @@ public:
     Worker& operator=(const Worker&) = delete;
 
     void start();
+    /// Instead of start(): makes the calling thread the worker's. Requires: no fiber runs on it, Boost's included.
+    void move_in();
+    /// Works on the calling thread until request_stop(). Requires: move_in(). After that, the thread is as before.
+    void work_here() noexcept;
+    /// Instead of work_here(), undoes move_in().
+    void leave_thread() noexcept;
     /// Lets the thread end as soon as all workers have been awaited. Instead of request_stop().
     void abandon() noexcept { abandoned_.store(true, std::memory_order_release); }
     /// Lets the thread end. Requires: no fiber of the runtime is alive. Threads: any.
     void request_stop() noexcept;
-    void join() noexcept { thread_.join(); }
+    /// Does nothing if it has no thread of its own.
+    void join() noexcept {
+        if (thread_.joinable()) {
+            thread_.join();
+        }
+    }
 
     /// The worker of this thread, or null. Opaque; see coir/base/opaque.hpp.
     [[nodiscard]] static Worker* current() noexcept;
@@ -102,7 +114,8 @@ private:
     friend class Scheduler;
 
     void equip_dispatcher(boost::fibers::context& dispatcher) noexcept;
-    void run() noexcept;
+    void work() noexcept;
+    [[nodiscard]] std::optional<std::size_t> processor() const noexcept;
 
     RuntimeCore& core_;
     const std::size_t index_;

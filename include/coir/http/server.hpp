@@ -134,8 +134,7 @@ struct ServerStats {
 
 /// Serves HTTP/1.1 and HTTP/1.0. A connection has a fiber while it is served, and handlers run on that.
 ///
-///     coir::Runtime runtime;
-///     runtime.run([] {
+///     coir::run({}, [] {
 ///         coir::http::Server server(make_router());
 ///         server.listen(coir::net::SocketAddress::any(8080)).value();
 ///         server.serve();

@@ -3,7 +3,10 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <source_location>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -77,6 +80,24 @@ struct RuntimeStats {
     [[nodiscard]] std::uint64_t alive() const noexcept { return spawned - finished; }
 };
 
+/// A whole program of fibers: runs `main` as the first one of a runtime, and returns its value, or rethrows its exception,
+/// when it and every other fiber and session has ended.
+///
+///     int main() {
+///         return coir::run({}, [] { ...; return 0; });
+///     }
+///
+/// The calling thread is the first worker meanwhile. So with one worker the program has one thread, until it calls
+/// blocking(), and then the kernel needs not count who uses a descriptor: some percent of a small read or write.
+/// `main` is called with the Runtime& if it takes one: to look at it, to spawn from other threads until `main` has ended, and
+/// to ask all to stop. It stops by itself: stop() is not for it.
+/// Errors:  as those of Runtime and of spawn(); operation_not_permitted on a fiber.
+/// Threads: a plain thread, which has no fibers of Boost's own at that time. Its name, affinity and signal stack are as before
+///          at the end.
+template <typename F>
+auto run(RuntimeOptions options, F&& main,
+         std::source_location site = std::source_location::current());
+
 /// N worker threads that run fibers: each with its own run queue, epoll and timers; idle ones take
 /// work from busy ones.
 ///
@@ -139,8 +160,36 @@ public:
 
 private:
     friend class Scope;
+    template <typename F>
+    friend auto run(RuntimeOptions options, F&& main, std::source_location site);
+
+    struct FromCaller {};
+    Runtime(RuntimeOptions options, FromCaller);
+    void work() noexcept;
+    void end_with_last_fiber() noexcept;
 
     std::shared_ptr<detail::RuntimeCore> core_;
 };
+
+template <typename F>
+auto run(RuntimeOptions options, F&& main, std::source_location site) {
+    Runtime runtime(options, Runtime::FromCaller{});
+    auto outcome = runtime.spawn(
+        {.name = "main"},
+        [&runtime, &main] {
+            struct End {
+                Runtime& runtime;
+                ~End() { runtime.end_with_last_fiber(); }
+            } const end{runtime};
+            if constexpr (std::is_invocable_v<F&, Runtime&>) {
+                return std::invoke(main, runtime);
+            } else {
+                return std::invoke(main);
+            }
+        },
+        site);
+    runtime.work();
+    return outcome.join();
+}
 
 }  // namespace coir

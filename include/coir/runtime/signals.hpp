@@ -33,8 +33,7 @@ struct SignalInfo {
 /// are sent to the process: one for a single thread, by raise() or pthread_kill(), can be read there only.
 ///
 ///     auto signals = SignalStream::open({SIGTERM, SIGINT}).value();
-///     Runtime runtime;
-///     runtime.run([&] { signals.next(Deadline::never()).value(); ... });
+///     coir::run({}, [&] { signals.next(Deadline::never()).value(); ... });
 ///
 /// Threads: one fiber at a time waits; cancel() from anywhere while it lives.
 class SignalStream final {
