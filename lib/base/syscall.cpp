@@ -15,13 +15,41 @@
 namespace coir::syscall {
 namespace {
 
-/// The C library's send() and recv() are cancellation points: in a program with threads each costs
-/// two locked instructions more. Nothing here is ever cancelled by pthread_cancel().
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-constexpr bool kDirect = false;  // the sanitizers see the C library's own functions only
+/// recvfrom() or sendto() without an address. Bytes, or an error below zero. Sanitizers see the C library's own functions only.
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
+inline long transfer_once(long call, int fd, const void* bytes, std::size_t size,
+                          long flags) noexcept {
+    long outcome = call;
+    register long fourth asm("r10") = flags;
+    register long fifth asm("r8") = 0;
+    register long sixth asm("r9") = 0;
+    asm volatile("syscall"
+                 : "+a"(outcome)
+                 : "D"(long{fd}), "S"(bytes), "d"(size), "r"(fourth), "r"(fifth), "r"(sixth)
+                 : "rcx", "r11", "memory");
+    return outcome;
+}
 #else
-constexpr bool kDirect = true;
+COIR_OPAQUE long transfer_once(long call, int fd, const void* bytes, std::size_t size,
+                               int flags) noexcept {
+    const ssize_t outcome = call == SYS_sendto ? ::send(fd, bytes, size, flags)
+                                               : ::recv(fd, const_cast<void*>(bytes), size, flags);
+    return outcome < 0 ? -errno : outcome;
+}
 #endif
+
+inline Result<std::size_t> transfer(long call, int fd, const void* bytes, std::size_t size,
+                                    int flags) noexcept {
+    for (;;) {
+        const long outcome = transfer_once(call, fd, bytes, size, flags);
+        if (outcome >= 0) [[likely]] {
+            return static_cast<std::size_t>(outcome);
+        }
+        if (outcome != -EINTR) {
+            return std::error_code(static_cast<int>(-outcome), std::system_category());
+        }
+    }
+}
 
 Result<void> checked(int outcome) noexcept {
     if (outcome < 0) {
@@ -41,23 +69,14 @@ bool would_block(std::error_code error) noexcept {
            (error.value() == EAGAIN || error.value() == EWOULDBLOCK);
 }
 
-COIR_OPAQUE Result<std::size_t> recv(int fd, std::span<std::byte> into, int flags) noexcept {
-    return retried([&]() -> ssize_t {
-        if constexpr (kDirect) {
-            return ::syscall(SYS_recvfrom, fd, into.data(), into.size(), flags, nullptr, nullptr);
-        }
-        return ::recv(fd, into.data(), into.size(), flags);
-    });
+// Not the C library's: those are cancellation points, which cost two locked instructions in a program with threads,
+// and set errno. Nothing here is ever cancelled by pthread_cancel().
+Result<std::size_t> recv(int fd, std::span<std::byte> into, int flags) noexcept {
+    return transfer(SYS_recvfrom, fd, into.data(), into.size(), flags);
 }
 
-COIR_OPAQUE Result<std::size_t> send(int fd, std::span<const std::byte> from, int flags) noexcept {
-    flags |= MSG_NOSIGNAL;
-    return retried([&]() -> ssize_t {
-        if constexpr (kDirect) {
-            return ::syscall(SYS_sendto, fd, from.data(), from.size(), flags, nullptr, 0);
-        }
-        return ::send(fd, from.data(), from.size(), flags);
-    });
+Result<std::size_t> send(int fd, std::span<const std::byte> from, int flags) noexcept {
+    return transfer(SYS_sendto, fd, from.data(), from.size(), flags | MSG_NOSIGNAL);
 }
 
 COIR_OPAQUE Result<std::size_t> sendmsg(int fd, std::span<const iovec> from, int flags) noexcept {

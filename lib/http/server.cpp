@@ -148,15 +148,15 @@ void Server::Core::stop(Deadline deadline) noexcept {
 ServerStats Server::Core::stats() const noexcept {
     ServerStats stats;
     const std::lock_guard lock(shared_->mutex);
-    for (const WorkerShare& share : shared_->workers) {
-        stats.accepted += share.accepted.load();
-        stats.refused += share.refused.load();
-        stats.requests += share.requests.load();
-        stats.bad_requests += share.bad_requests.load();
-        stats.handler_failures += share.handler_failures.load();
-        stats.handler_timeouts += share.handler_timeouts.load();
-        stats.timeouts += share.timeouts.load();
-        stats.accept_errors += share.accept_errors.load();
+    for (const auto& share : shared_->workers) {
+        stats.accepted += share->accepted.load();
+        stats.refused += share->refused.load();
+        stats.requests += share->requests.load();
+        stats.bad_requests += share->bad_requests.load();
+        stats.handler_failures += share->handler_failures.load();
+        stats.handler_timeouts += share->handler_timeouts.load();
+        stats.timeouts += share->timeouts.load();
+        stats.accept_errors += share->accept_errors.load();
     }
     stats.open = shared_->open.load(std::memory_order_relaxed);
     stats.lingering = shared_->lingering.load(std::memory_order_relaxed);

@@ -23,7 +23,7 @@ ServerCore::ServerCore(Router routes, ServerOptions settings)
 void ServerCore::prepare() {
     const auto count = static_cast<std::size_t>(this_worker::count());
     while (workers.size() < count) {
-        workers.emplace_back(options, connections);
+        workers.push_back(std::make_unique<WorkerShare>(options, connections));
     }
 }
 

@@ -3,12 +3,12 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "address_counts.hpp"
 #include "coir/http/router.hpp"
@@ -59,7 +59,7 @@ struct ServerCore {
     void prepare();
     /// Of the worker that runs the caller: the pool and the counters of a moment, not to be kept
     /// across a suspension. Requires: prepare() has been called, and the caller is a fiber.
-    [[nodiscard]] WorkerShare& here() noexcept { return workers[worker_index()]; }
+    [[nodiscard]] WorkerShare& here() noexcept { return *workers[worker_index()]; }
     [[nodiscard]] static std::size_t worker_index() noexcept;
     void report(const ServerError& error) const noexcept;
     /// One more of what is limited, `open` or `lingering`; false if there are `limit` of them. Threads:
@@ -73,7 +73,7 @@ struct ServerCore {
     ServerOptions options;
     std::string server_line;  // "Server: ...\r\n", or empty
     ConnectionRegistry connections;
-    std::deque<WorkerShare> workers;
+    std::vector<std::unique_ptr<WorkerShare>> workers;
     // Connections that have been accepted and not been closed.
     std::atomic<std::size_t> open{0};
     // Of these, and of those that were refused, the ones that only wait for their client to finish.

@@ -12,7 +12,7 @@
 
 /// System calls that retry on EINTR and return their error by value.
 ///
-/// This is the only reader of errno. Each is a real call into another translation unit: the compiler
+/// This is the only reader of errno. Who reads it is a real call into another translation unit: the compiler
 /// may keep errno's address across a suspension, and a fiber may then be on another thread.
 namespace coir::syscall {
 

@@ -91,6 +91,7 @@ inline void Query::Iterator::advance() noexcept {
     const char* const value = stop == name_end ? stop : name_end + 1;
     current_ = {{begin, static_cast<std::size_t>(name_end - begin)},
                 {value, static_cast<std::size_t>(stop - value)}};
+    stop += static_cast<std::ptrdiff_t>(stop != end);  // the '&'
     rest_ = {stop, static_cast<std::size_t>(end - stop)};
 }
 
