@@ -52,16 +52,18 @@ int serve(const Options& options, std::size_t workers, StopSignals& stop_signals
     say(stdout, " listening on " + address->to_string() + ", " + std::to_string(workers) +
                     (workers == 1 ? " worker, " : " workers, ") + allocator_name());
 
-    stop_signals.wait();
+    const auto waited = stop_signals.wait();
     server.stop(Deadline::after(kStopPatience));
+    StopSignals::exit_on_next(kExitFailure);
     serving.join();
+    waited.value();
     return EXIT_SUCCESS;
 }
 
 int run(const Options& options) {
     const std::size_t workers = options.workers != 0 ? options.workers : usable_cpus();
     raise_descriptor_limit(workers);
-    StopSignals stop_signals(kExitFailure);
+    StopSignals stop_signals;  // before the first thread
     return coir::run({.workers = workers}, [&] { return serve(options, workers, stop_signals); });
 }
 

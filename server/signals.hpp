@@ -1,38 +1,30 @@
 #pragma once
 
-#include <atomic>
-
-#include "coir/runtime/io_source.hpp"
+#include "coir/runtime/signals.hpp"
 
 namespace coir::server {
 
-/// SIGTERM and SIGINT: a fiber waits for the first, the second ends the program at once. So that this works where a
-/// request computes for ever and no fiber gets a turn, they are handled; and they reach a program that is process 1 of its
-/// container, where the default action is to ignore them.
+/// SIGTERM and SIGINT, waited for instead of handled: so they interrupt nothing, and they also reach a
+/// program that is process 1 of its container, where the default action is to ignore them.
 ///
-/// One at a time in a process.
+/// A fiber waits. Where a single worker never gives a fiber its turn again, only SIGQUIT and SIGKILL help.
 class StopSignals final {
 public:
-    /// Handles both from now on, and ignores SIGPIPE. `exit_code` is that of the second one.
+    /// Blocks both, and ignores SIGPIPE.
+    /// Requires: no other thread has been started, for threads inherit what is blocked.
     /// Errors: throws std::system_error.
-    explicit StopSignals(int exit_code);
-    ~StopSignals();
-    StopSignals(const StopSignals&) = delete;
-    StopSignals& operator=(const StopSignals&) = delete;
+    StopSignals();
 
-    /// Suspends: until the first has come.
-    void wait() noexcept;
-    /// Ends wait() as the first does. Threads: any.
-    void end_wait() const noexcept;
+    /// Suspends: until one of them comes, or end_wait(). Errors: of the descriptor that they come by.
+    [[nodiscard]] Result<void> wait() noexcept;
+    /// Ends wait(), now or later. Threads: any.
+    void end_wait() noexcept { stream_.cancel(); }
+    /// From now on the next one ends the program at once, with `exit_code`. Costs a thread.
+    /// Errors: throws std::system_error (no thread).
+    static void exit_on_next(int exit_code);
 
 private:
-    static void handle(int signal) noexcept;
-
-    static std::atomic<const StopSignals*> current;
-
-    IoSource event_;
-    const int exit_code_;
-    mutable std::atomic<bool> has_come_{false};
+    SignalStream stream_;
 };
 
 }  // namespace coir::server

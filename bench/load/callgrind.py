@@ -6,12 +6,10 @@ and libc chooses among its copies by them. So the choice is read from the result
 
 import os
 import re
-import subprocess
 from collections import Counter
 from dataclasses import dataclass
 
 COMMAND = ("valgrind", "--tool=callgrind", "-q", "--compress-strings=no")
-DUMP_SECONDS = 60
 _LIBC_COPY = re.compile(r"__(?:mem|str)\w+?_(avx2?|evex|avx512|sse2|sse42|ssse3)_")
 
 
@@ -21,15 +19,6 @@ class BadProfile(Exception):
 
 def command(out):
     return (*COMMAND, f"--callgrind-out-file={out}")
-
-
-def dump(pid, out):
-    """Has the process write down what it has counted until now, and returns where. Not when it ends: there is a signal in
-    that, and callgrind dies of a signal's handler on the stack of a fiber."""
-    subprocess.run(
-        ["vgdb", f"--pid={pid}", "dump"], check=True, capture_output=True, timeout=DUMP_SECONDS
-    )
-    return f"{out}.1"
 
 
 @dataclass

@@ -93,7 +93,7 @@ int serve(const Options& options, const Runtime& runtime, StopSignals& stop_sign
     std::printf("coir-parked listening on %s\n", address.c_str());
     std::fflush(stdout);
 
-    stop_signals.wait();
+    stop_signals.wait().value();
     server.stop(Deadline::after(std::chrono::seconds(1)));
     serving.join();
     if (!parked.let_go()) {
@@ -106,7 +106,7 @@ int serve(const Options& options, const Runtime& runtime, StopSignals& stop_sign
 int run(const Options& options) {
     const std::size_t workers = options.workers != 0 ? options.workers : usable_cpus();
     raise_descriptor_limit(workers);
-    StopSignals stop_signals(EXIT_FAILURE);
+    StopSignals stop_signals;
     return coir::run({.workers = workers},
                      [&](Runtime& runtime) { return serve(options, runtime, stop_signals); });
 }

@@ -16,7 +16,14 @@ namespace coir::syscall {
 namespace {
 
 /// recvfrom() or sendto() without an address. Bytes, or an error below zero. Sanitizers see the C library's own functions only.
-#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+COIR_OPAQUE long transfer_once(long call, int fd, const void* bytes, std::size_t size,
+                               int flags) noexcept {
+    const ssize_t outcome = call == SYS_sendto ? ::send(fd, bytes, size, flags)
+                                               : ::recv(fd, const_cast<void*>(bytes), size, flags);
+    return outcome < 0 ? -errno : outcome;
+}
+#elif defined(__x86_64__) && defined(__LP64__)
 inline long transfer_once(long call, int fd, const void* bytes, std::size_t size,
                           long flags) noexcept {
     long outcome = call;
@@ -32,8 +39,7 @@ inline long transfer_once(long call, int fd, const void* bytes, std::size_t size
 #else
 COIR_OPAQUE long transfer_once(long call, int fd, const void* bytes, std::size_t size,
                                int flags) noexcept {
-    const ssize_t outcome = call == SYS_sendto ? ::send(fd, bytes, size, flags)
-                                               : ::recv(fd, const_cast<void*>(bytes), size, flags);
+    const long outcome = ::syscall(call, fd, bytes, size, flags, nullptr, nullptr);
     return outcome < 0 ? -errno : outcome;
 }
 #endif

@@ -76,6 +76,14 @@ RuntimeCore::~RuntimeCore() {
 void RuntimeCore::work() noexcept {
     has_worked_ = true;
     workers_.front()->work_here();
+    await_wakers();  // what they know of the thread's scheduler is about to go
+    workers_.front()->leave_thread();
+}
+
+void RuntimeCore::await_wakers() const noexcept {
+    while (wakers_.load(std::memory_order_seq_cst) != 0) {
+        std::this_thread::yield();  // the last few instructions of a call
+    }
 }
 
 void RuntimeCore::end_with_last_fiber() noexcept {
@@ -137,9 +145,7 @@ bool RuntimeCore::await_fibers(Deadline deadline) noexcept {
 }
 
 void RuntimeCore::end_workers(Deadline deadline) noexcept {
-    while (wakers_.load(std::memory_order_seq_cst) != 0) {
-        std::this_thread::yield();  // the last few instructions of a call
-    }
+    await_wakers();
     stopped_ = true;
     blocking_pool_->stop(deadline);
     if (first_worker_ == FirstWorker::caller && !has_worked_) {
@@ -264,11 +270,7 @@ bool RuntimeCore::all_finished() const noexcept {
 bool RuntimeCore::count_foreign_spawn() noexcept {
     // Counted first: stop() closes the door and then looks at the count.
     foreign_spawns_.fetch_add(1, std::memory_order_seq_cst);
-    if (closed_.load(std::memory_order_seq_cst)) {
-        discard_spawn();
-        return false;
-    }
-    return true;
+    return !closed_.load(std::memory_order_seq_cst);
 }
 
 void RuntimeCore::discard_spawn() noexcept {
@@ -410,7 +412,9 @@ namespace {
 
 // Where coir::run() is called.
 void expect_plain_thread() {
-    if (detail::Worker::current() != nullptr) {
+    using boost::fibers::context;
+    if (detail::Worker::current() != nullptr ||
+        !context::active()->is_context(boost::fibers::type::main_context)) {
         throw std::system_error(std::make_error_code(std::errc::operation_not_permitted),
                                 "coir::run: on a fiber");
     }
@@ -451,14 +455,16 @@ void Runtime::end_with_last_fiber() noexcept {
 }
 
 Runtime::~Runtime() {
-    stop();
+    core_->stop();
 }
 
 void Runtime::stop() {
+    COIR_CHECK(core_->first_worker() == detail::FirstWorker::own_thread);
     core_->stop();
 }
 
 std::vector<FiberInfo> Runtime::stop(Deadline deadline, std::chrono::nanoseconds grace) {
+    COIR_CHECK(core_->first_worker() == detail::FirstWorker::own_thread);
     return core_->stop(deadline, grace);
 }
 

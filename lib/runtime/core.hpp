@@ -47,7 +47,8 @@ public:
     /// Called by each worker when others can use it; returns when that is true of all of them.
     void await_all_workers() noexcept;
 
-    /// Any thread that is no worker starts fibers through here. False after stop().
+    /// Any thread that is no worker starts fibers through here. False after stop(); then discard_spawn() is the caller's last
+    /// word to the runtime, which may end.
     [[nodiscard]] bool count_foreign_spawn() noexcept;
     /// A fiber that was counted will never run.
     void discard_spawn() noexcept;
@@ -79,6 +80,7 @@ public:
     [[nodiscard]] bool asks_all_to_stop() const noexcept {
         return asks_all_.load(std::memory_order_seq_cst);
     }
+    [[nodiscard]] FirstWorker first_worker() const noexcept { return first_worker_; }
     /// Whether workers take work from each other.
     [[nodiscard]] bool steals() const noexcept { return options_.steal && workers_.size() != 1; }
     [[nodiscard]] bool pins_workers() const noexcept { return options_.pin_workers; }
@@ -95,6 +97,7 @@ private:
     template <typename Ready>
     void inject_ready(Ready& ready) noexcept;
     void close() noexcept;
+    void await_wakers() const noexcept;
     void end_first_worker() noexcept;
     [[nodiscard]] bool await_fibers(Deadline deadline) noexcept;
     void end_workers(Deadline deadline) noexcept;

@@ -72,6 +72,7 @@ PreparedFiber prepare_fiber(const SpawnPlace& place, const SpawnOptions& options
     } else if (!core->count_foreign_spawn()) {
         control->~FiberControl();
         core->give_back_stack(stack);
+        core->discard_spawn();
         throw std::system_error(Errc::runtime_stopped, "coir::spawn");
     }
     control->id = here != nullptr ? here->next_fiber_id() : core->next_fiber_id();

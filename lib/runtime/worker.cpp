@@ -61,11 +61,8 @@ void Worker::start() {
 }
 
 void Worker::work_here() noexcept {
-    {
-        const PinnedThread pinned(processor());
-        work();
-    }
-    leave_thread();
+    const PinnedThread pinned(processor());
+    work();
 }
 
 std::optional<std::size_t> Worker::processor() const noexcept {

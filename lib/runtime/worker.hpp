@@ -35,9 +35,9 @@ public:
     void start();
     /// Instead of start(): makes the calling thread the worker's. Requires: no fiber runs on it, Boost's included.
     void move_in();
-    /// Works on the calling thread until request_stop(). Requires: move_in(). After that, the thread is as before.
+    /// Works on the calling thread until request_stop(). Requires: move_in().
     void work_here() noexcept;
-    /// Instead of work_here(), undoes move_in().
+    /// Undoes move_in(). Requires: nobody wakes fibers any more.
     void leave_thread() noexcept;
     /// Lets the thread end as soon as all workers have been awaited. Instead of request_stop().
     void abandon() noexcept { abandoned_.store(true, std::memory_order_release); }

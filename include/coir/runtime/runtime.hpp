@@ -89,11 +89,12 @@ struct RuntimeStats {
 ///
 /// The calling thread is the first worker meanwhile. So with one worker the program has one thread, until it calls
 /// blocking(), and then the kernel needs not count who uses a descriptor: some percent of a small read or write.
-/// `main` is called with the Runtime& if it takes one: to look at it, to spawn from other threads until `main` has ended, and
-/// to ask all to stop. It stops by itself: stop() is not for it.
+/// `main` is called with the Runtime& if it takes one. Other threads may use that as long as some fiber is alive that waits for
+/// them; they can spawn until `main` has ended. It stops by itself: stop() is not for it.
+/// On a fiber, std::exit() ends in a crash, for it destroys what Boost keeps of the thread: return, or std::_Exit().
 /// Errors:  as those of Runtime and of spawn(); operation_not_permitted on a fiber.
-/// Threads: a plain thread, which has no fibers of Boost's own at that time. Its name, affinity and signal stack are as before
-///          at the end.
+/// Threads: a plain thread. Its name, affinity and signal stack are as before at the end; SIGSEGV is unblocked, and fibers of
+///          Boost's own are scheduled by Boost's round_robin from then on.
 template <typename F>
 auto run(RuntimeOptions options, F&& main,
          std::source_location site = std::source_location::current());
