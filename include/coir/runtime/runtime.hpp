@@ -88,7 +88,7 @@ struct RuntimeStats {
 ///     }
 ///
 /// The calling thread is the first worker meanwhile. So with one worker the program has one thread, until it calls
-/// blocking(), and then the kernel needs not count who uses a descriptor: some percent of a small read or write.
+/// blocking().
 /// `main` is called with the Runtime& if it takes one. Other threads may use that as long as some fiber is alive that waits for
 /// them; they can spawn until `main` has ended. It stops by itself: stop() is not for it.
 /// On a fiber, std::exit() ends in a crash, for it destroys what Boost keeps of the thread: return, or std::_Exit().
