@@ -25,6 +25,15 @@ namespace {
 using namespace std::chrono_literals;
 using namespace test;
 
+void expect_an_echo_of_each(const std::vector<UniqueFd>& ends) {
+    for (const UniqueFd& end : ends) {
+        test::put(end.get(), "x");
+    }
+    for (const UniqueFd& end : ends) {
+        EXPECT_TRUE(holds_before(soon(), [&] { return test::get(end.get()) == "x"; }));
+    }
+}
+
 TEST(Session, TakesATurnForEachMessageAndEndsWithItsLast) {
     for (const std::size_t workers : {1U, 2U}) {
         Runtime runtime({.workers = workers});
@@ -193,12 +202,7 @@ TEST(Session, TakesItsFiberLocalValuesAndItsContextFromFiberToFiber) {
         }
     });
     for (int round = 0; round != 4; ++round) {
-        for (const UniqueFd& end : ours) {
-            test::put(end.get(), "x");
-        }
-        for (const UniqueFd& end : ours) {
-            EXPECT_TRUE(holds_before(soon(), [&] { return test::get(end.get()) == "x"; }));
-        }
+        expect_an_echo_of_each(ours);
     }
     runtime.run([&] { wrong += request_name.get() != nullptr || *seen != 0 ? 1 : 0; });
     ours.clear();
@@ -271,12 +275,7 @@ TEST(Session, TakesTurnsWithAPinnedFiber) {
         }
     });
     for (int round = 0; round != 100; ++round) {
-        for (const UniqueFd& end : ours) {
-            test::put(end.get(), "x");
-        }
-        for (const UniqueFd& end : ours) {
-            EXPECT_TRUE(holds_before(soon(), [&] { return test::get(end.get()) == "x"; }));
-        }
+        expect_an_echo_of_each(ours);
     }
     over = true;
     turn_began.unpark();

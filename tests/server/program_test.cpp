@@ -203,6 +203,19 @@ INSTANTIATE_TEST_SUITE_P(, Stop, testing::Values(SIGTERM, SIGINT), [](const auto
     return std::string(test.param == SIGTERM ? "OnSigterm" : "OnSigint");
 });
 
+TEST(StopSignals, AreHeardWhereTheParentHasBlockedThem) {
+    sigset_t both;
+    sigset_t before;
+    sigemptyset(&both);
+    sigaddset(&both, SIGTERM);
+    sigaddset(&both, SIGINT);
+    ASSERT_EQ(::pthread_sigmask(SIG_BLOCK, &both, &before), 0);
+    RunningServer server;
+    ASSERT_EQ(::pthread_sigmask(SIG_SETMASK, &before, nullptr), 0);
+    server.process().send_signal(SIGTERM);
+    EXPECT_EQ(server.process().wait_for_end(), kSuccess);
+}
+
 TEST(StopUnderLoad, LosesNoAnswerToWhatItHasRead) {
     // Whoever got an answer got a whole one; whoever got none sees the end.
     RunningServer server;
