@@ -74,7 +74,6 @@ RuntimeCore::~RuntimeCore() {
 }
 
 void RuntimeCore::work() noexcept {
-    has_worked_ = true;
     workers_.front()->work_here();
     await_wakers();  // what they know of the thread's scheduler is about to go
     workers_.front()->leave_thread();
@@ -148,22 +147,15 @@ void RuntimeCore::end_workers(Deadline deadline) noexcept {
     await_wakers();
     stopped_ = true;
     blocking_pool_->stop(deadline);
-    if (first_worker_ == FirstWorker::caller && !has_worked_) {
-        workers_.front()->leave_thread();
-    } else {
-        end_first_worker();
+    const std::size_t first = first_worker_ == FirstWorker::own_thread ? 0 : 1;
+    if (first == 1 && !first_is_ending_.load(std::memory_order_acquire)) {
+        workers_.front()->leave_thread();  // there was no work()
     }
-    for (std::size_t i = 1; i != workers_.size(); ++i) {
+    for (std::size_t i = first; i != workers_.size(); ++i) {
         workers_[i]->request_stop();
     }
     for (const auto& worker : workers_) {
         worker->join();
-    }
-}
-
-void RuntimeCore::end_first_worker() noexcept {
-    if (!first_is_ending_.exchange(true, std::memory_order_acq_rel)) {
-        workers_.front()->request_stop();
     }
 }
 
@@ -289,8 +281,10 @@ void RuntimeCore::tell_stop() noexcept {
             const std::lock_guard lock(finish_mutex_);
             finish_changed_.notify_all();
         }
-        if (first_worker_ == FirstWorker::caller && all_finished()) {
-            end_first_worker();
+        // Several may see that they were the last.
+        if (first_worker_ == FirstWorker::caller && all_finished() &&
+            !first_is_ending_.exchange(true, std::memory_order_acq_rel)) {
+            workers_.front()->request_stop();
         }
     }
 }

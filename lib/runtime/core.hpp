@@ -98,7 +98,6 @@ private:
     void inject_ready(Ready& ready) noexcept;
     void close() noexcept;
     void await_wakers() const noexcept;
-    void end_first_worker() noexcept;
     [[nodiscard]] bool await_fibers(Deadline deadline) noexcept;
     void end_workers(Deadline deadline) noexcept;
     template <typename F>
@@ -133,8 +132,7 @@ private:
     // Calls that make a fiber ready from outside its worker. The fiber can end, and the last one with
     // it, before such a call is done with the workers.
     std::atomic<std::uint32_t> wakers_{0};
-    bool has_worked_ = false;                   // work() was called
-    std::atomic<bool> first_is_ending_{false};  // its request_stop() was called
+    std::atomic<bool> first_is_ending_{false};  // with FirstWorker::caller: work() is to return
     bool stopped_ = false;
     // Two clocks at the same moment.
     const std::chrono::steady_clock::time_point start_time_;

@@ -50,7 +50,10 @@ private:
 
 PinnedThread::PinnedThread(std::optional<std::size_t> index) noexcept
     : before_(index ? new (std::nothrow) Affinity : nullptr) {
-    if (Affinity now; before_ != nullptr && before_->count() != 0 && now.count() != 0) {
+    if (before_ == nullptr) {
+        return;
+    }
+    if (Affinity now; before_->count() != 0 && now.count() != 0) {
         now.keep_only(*index % now.count());
     }
 }
