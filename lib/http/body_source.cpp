@@ -25,7 +25,9 @@ void BodySource::begin_body(const RequestHead& head) noexcept {
     received_ = 0;
     used_ = parser_.head_bytes();
     patience_.renew();
-    error_ = {};
+    if (error_) {
+        error_ = {};  // a call, into another library
+    }
     collected_.clear();
     COIR_ASSERT(spill_.empty());
     if (!arrived().empty()) {

@@ -162,13 +162,10 @@ Result<void> IoSource::wait(int direction, Deadline deadline) noexcept {
 // As detail::park(), without a fiber.
 std::optional<Result<void>> IoSource::begin_wait(detail::SessionControl& session,
                                                  const NextTurn& next) noexcept {
-    detail::Worker& worker = *detail::Worker::current();
-    if (worker.running_fiber().stop.is_requested()) {
-        return std::errc::operation_canceled;
-    }
     if (next.is_at_once()) {
         return is_canceled() ? Result<void>(std::errc::operation_canceled) : Result<void>();
     }
+    detail::Worker& worker = *detail::Worker::current();
     IoState* state = prepared_state(worker, IoState::reading);
     if (state != nullptr) [[likely]] {
         state->deadlines[IoState::reading].set(next.deadline().time_point());

@@ -152,13 +152,16 @@ context* Scheduler::next() noexcept {
 
 // A thief may be running it by now, and it may have ended: its address is all that may be used, unless there are no thieves.
 void Scheduler::prefetch_ahead(std::size_t queued) const noexcept {
-    if (Runnable* const ahead = ready_.peek(kPrefetchAhead); is_session(ahead)) {
-        session_of(ahead).prefetch();
-        if (!shares_) {
-            session_of(ahead).prefetch_state();
+    if (Runnable* const ahead = ready_.peek(kPrefetchAhead); !is_session(ahead)) {
+        if (queued >= kCrowd) {
+            prefetch_frames(ahead);
         }
-    } else if (queued >= kCrowd) {
-        prefetch_frames(ahead);
+    } else if (!shares_) {
+        session_of(ahead)
+            .prefetch_state();  // for that the session is read, which has been fetched by now
+    }
+    if (Runnable* const far_ahead = ready_.peek(2 * kPrefetchAhead); is_session(far_ahead)) {
+        session_of(far_ahead).prefetch();
     }
 }
 

@@ -121,7 +121,11 @@ void run_turns(SessionControl& session, FiberControl& carrier) noexcept {
             return;
         }
         take_values_back(session, task);
-        waited = session.begin_wait(next);
+        if (carrier.stop.is_requested()) [[unlikely]] {
+            waited = std::errc::operation_canceled;
+        } else {
+            waited = session.begin_wait(next);
+        }
         if (!waited) {
             break;
         }

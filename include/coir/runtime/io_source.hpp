@@ -132,7 +132,8 @@ private:
     }
     [[nodiscard]] Result<void> wait(int direction, Deadline deadline) noexcept;
     [[nodiscard]] Result<void> wait_on_thread(int direction, Deadline deadline) noexcept;
-    // Has the session wait, or says how its wait has ended at once. It may be anywhere when it waits.
+    // Has the session wait, or says how its wait has ended at once. It may be anywhere when it waits. Requests to stop
+    // that its carrier has got are its caller's affair.
     [[nodiscard]] std::optional<Result<void>> begin_wait(detail::SessionControl& session,
                                                          const NextTurn& next) noexcept;
     // Makes sure that the next edge reaches the slot, which it returns; null if the wait is over.
