@@ -1,7 +1,7 @@
 #pragma once
 
 // What coir-floor understands of HTTP, and what it answers: the four requests of the load benchmark, and no more.
-// Functions on memory; the loop is in floor.cpp, as is what may be cut here and what may not.
+// Functions on memory; the loop is in epoll_loop.hpp, and floor.cpp says what may be cut here and what may not.
 
 #include <array>
 #include <bit>
@@ -20,8 +20,7 @@ namespace {
 static_assert(std::endian::native == std::endian::little,
               "word() compares text as little-endian integers");
 
-constexpr std::size_t kPartialBytes = 16 * 1024;  // the longest request that may come in pieces
-constexpr std::size_t kPaddingBytes = 64;         // readable newlines behind the input
+constexpr std::size_t kPaddingBytes = 64;  // readable newlines behind the input
 
 // ---- text ----
 //
