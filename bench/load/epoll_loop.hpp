@@ -40,7 +40,7 @@ constexpr std::size_t kPartialBytes = 16 * 1024;  // the longest request that ma
 struct Answers {
     std::string_view output;
     std::string_view rest;  // the beginning of a request that is not whole
-    bool is_bad = false;    // the connection ends, once the output is sent
+    bool is_last = false;   // the connection ends, once the output is sent
 };
 
 constexpr int kEventsPerWait = 512;
@@ -57,7 +57,8 @@ void stop(int) {
 
 /// `Protocol` has two functions:
 ///
-///     char* room_behind(std::string_view kept)    where kReadBytes may be read to, behind `kept`, which is as `rest` was
+///     char* room_behind(std::string_view kept)    where kReadBytes may be read to, behind a copy of `kept`: the `rest`
+///                                                 of the connection's last answers, which lies elsewhere by now
 ///     Answers answer(std::size_t bytes)           to all that has come, `kept` included
 template <typename Protocol>
 class EpollLoop {
@@ -143,7 +144,7 @@ private:
     /// Answers what has come; false if no more may be read from the connection now.
     bool answer(int fd, std::size_t bytes, bool is_last) {
         const Answers answers = protocol_.answer(bytes);
-        is_last = is_last || answers.is_bad || answers.rest.size() > kPartialBytes;
+        is_last = is_last || answers.is_last || answers.rest.size() > kPartialBytes;
         if (!answers.rest.empty() && !is_last) [[unlikely]] {
             remember(fd).input = answers.rest;
         } else if (unfinished(fd) != nullptr) [[unlikely]] {

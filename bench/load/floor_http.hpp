@@ -13,6 +13,8 @@
 #include <string_view>
 #include <system_error>
 
+#include "epoll_loop.hpp"
+
 // For one source file, and internal to it: what is called once is to be inlined there.
 namespace coir::bench {
 namespace {

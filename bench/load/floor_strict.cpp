@@ -3,13 +3,15 @@
 //
 // It divides what coir-server costs above coir-floor: up to here it is HTTP, read and written as a server must; from
 // here on it is what makes a server of it, fibers and their scheduler, timeouts, limits of connections, the ends of
-// all of them. Not measured by it: bodies that come in pieces (they are collected first), and any that the load
-// benchmark does not send (the end of a chunked one is looked for, not parsed, before the parser sees it).
+// all of them. It reads requests as strictly as coir-server, and closes the connection where that would refuse them.
+// A body is not streamed but waited for, so the chunks of one are decoded twice, first to see that all are there.
 
 #include <cstddef>
+#include <span>
 #include <string_view>
 
 #include "epoll_loop.hpp"
+#include "http/chunk_decoder.hpp"
 #include "http/exchange.hpp"
 #include "routes.hpp"
 
@@ -21,6 +23,10 @@ using namespace coir::http;
 class ByCoir {
 public:
     char* room_behind(std::string_view kept) {
+        if (was_refused_) [[unlikely]] {
+            was_refused_ = false;
+            exchange_.reset();  // not before what it has said is sent
+        }
         exchange_.in.clear();
         exchange_.in.append(kept);
         return reinterpret_cast<char*>(exchange_.in.prepare(kReadBytes).data());
@@ -29,56 +35,77 @@ public:
     Answers answer(std::size_t bytes) {
         exchange_.in.commit(bytes - exchange_.in.size());
         exchange_.wire.out.clear();
-        bool is_good = true;
-        while (is_good && !exchange_.in.empty()) {
-            const auto progress =
-                exchange_.parser.parse_head(exchange_.in.as_text(), exchange_.head);
-            if (!progress || *progress == RequestParser::Progress::need_more || !has_whole_body()) {
-                is_good = progress.has_value();
-                break;
-            }
-            is_good = answer_one();
+        Next next = Next::request;
+        while (next == Next::request && !exchange_.in.empty()) {
+            next = answer_one();
         }
         exchange_.parser.reset();
-        return {exchange_.wire.out.as_text(), exchange_.in.as_text(), !is_good};
+        was_refused_ = next == Next::refused;
+        const bool is_last = next == Next::refused || next == Next::close;
+        return {exchange_.wire.out.as_text(), exchange_.in.as_text(), is_last};
     }
 
 private:
-    bool has_whole_body() const {
-        const std::string_view body = exchange_.in.as_text().substr(exchange_.parser.head_bytes());
-        return exchange_.head.chunked
-                   ? body.starts_with("0\r\n\r\n") || body.find("\r\n0\r\n\r\n") != body.npos
-                   : exchange_.head.content_length.value_or(0) <= body.size();
+    enum class Next { request, more, close, refused };
+
+    /// Of the request whose head has been parsed.
+    Next look_for_body() {
+        const auto behind = exchange_.in.readable().subspan(exchange_.parser.head_bytes());
+        if (!exchange_.head.chunked) {
+            return exchange_.head.content_length.value_or(0) <= behind.size() ? Next::request
+                                                                              : Next::more;
+        }
+        chunks_.begin();
+        chunks_.limit(options_.max_body_bytes);
+        const auto decoded = chunks_.decode(behind, nullptr);
+        if (!decoded) {
+            return Next::refused;
+        }
+        return decoded->complete ? Next::request : Next::more;
     }
 
-    /// As in coir's connection.cpp, without what cannot happen here; false where that would refuse or close.
-    bool answer_one() {
+    /// As in coir's connection.cpp, without what cannot happen here.
+    Next answer_one() {
+        const auto progress = exchange_.parser.parse_head(exchange_.in.as_text(), exchange_.head);
+        if (!progress) {
+            return Next::refused;
+        }
+        if (*progress == RequestParser::Progress::need_more) {
+            return Next::more;
+        }
+        if (const Next body = look_for_body(); body != Next::request) {
+            return body;
+        }
         Request& request = exchange_.request;
         Response& response = exchange_.response;
         const RequestHead& head = exchange_.head;
         exchange_.context.version = head.version;
         exchange_.context.keep_alive = head.keep_alive;
+        exchange_.context.is_head = head.method == Method::head;
         exchange_.source.begin(head);
         const Router::Match match = routes_.find(head.method, head.path, request.parameters());
         if (match.endpoint == nullptr ||
             (!exchange_.source.is_complete() && !exchange_.source.limit(options_.max_body_bytes))) {
-            return false;
+            return Next::refused;
         }
         match.endpoint->handler(request, response);
         if (!exchange_.source.is_complete() || !response.is_touched()) {
-            return false;
+            return Next::refused;
         }
         exchange_.date.refresh();
         (void)response_writer::append_response(exchange_.wire.out, response, exchange_.context);
         response.reset();
         exchange_.source.finish();
-        return head.keep_alive;
+        return head.keep_alive ? Next::request : Next::close;
     }
 
     const ServerOptions options_;
     const Router routes_ = coir::server::make_routes();
     const ConnectionRegistry connections_;
     Exchange exchange_{options_, connections_};
+    ChunkDecoder chunks_{{options_.max_chunk_extension_bytes, options_.max_header_bytes,
+                          options_.max_header_fields}};
+    bool was_refused_ = false;
 };
 
 }  // namespace

@@ -78,7 +78,7 @@ def busy_seconds(cpus):
 
 
 def commands(program, workers, port, arguments=()):
-    """coir-floor has one thread, so it takes as many processes as coir-server takes workers."""
+    """A floor has one thread, so it takes as many processes as coir-server takes workers."""
     command = [program, "--host", HOST, "--port", str(port)]
     if os.path.basename(program).startswith("coir-floor"):
         return [command] * workers
