@@ -3,7 +3,8 @@
 //
 // It divides what coir-server costs above coir-floor: up to here it is HTTP, read and written as a server must; from
 // here on it is what makes a server of it, fibers and their scheduler, timeouts, limits of connections, the ends of
-// all of them. It reads requests as strictly as coir-server, and closes the connection where that would refuse them.
+// all of them. It parses as strictly as coir-server. What the load does not send it ends without an answer: refusals, no
+// route, a body that no handler reads, one of more than 16 KiB in pieces; and it says no 100 Continue.
 // A body is not streamed but waited for, so the chunks of one are decoded twice, first to see that all are there.
 
 #include <cstddef>
@@ -52,8 +53,11 @@ private:
     Next look_for_body() {
         const auto behind = exchange_.in.readable().subspan(exchange_.parser.head_bytes());
         if (!exchange_.head.chunked) {
-            return exchange_.head.content_length.value_or(0) <= behind.size() ? Next::request
-                                                                              : Next::more;
+            const auto length = exchange_.head.content_length.value_or(0);
+            if (length > options_.max_body_bytes) {
+                return Next::refused;
+            }
+            return length <= behind.size() ? Next::request : Next::more;
         }
         chunks_.begin();
         chunks_.limit(options_.max_body_bytes);
@@ -64,7 +68,7 @@ private:
         return decoded->complete ? Next::request : Next::more;
     }
 
-    /// As in coir's connection.cpp, without what cannot happen here.
+    /// As in coir's connection.cpp, for what the load sends.
     Next answer_one() {
         const auto progress = exchange_.parser.parse_head(exchange_.in.as_text(), exchange_.head);
         if (!progress) {

@@ -31,7 +31,8 @@ constexpr int kInjectedBatch = 32;
 constexpr std::size_t kCrowd = 128;
 // Far enough ahead that it is there in time, and not so far that it has been driven out again.
 constexpr std::size_t kPrefetchAhead = 4;
-// To read a session in the same moment in which it is asked for took a tenth of the user time at 512 connections.
+// A session is read to find its state: where both were asked for at once, 7 % of the user time at 512 connections was
+// the wait for it.
 constexpr std::size_t kFetchSessionsAhead = 8;
 // Of sessions there is less to fetch, and it is worth it sooner.
 constexpr std::size_t kFewSessions = 16;
@@ -162,7 +163,7 @@ void Scheduler::prefetch_ahead(std::size_t queued) const noexcept {
         session_of(ahead)
             .prefetch_state();  // for that the session is read, which has been fetched by now
     }
-    if (Runnable* const far_ahead = ready_.peek(2 * kPrefetchAhead); is_session(far_ahead)) {
+    if (Runnable* const far_ahead = ready_.peek(kFetchSessionsAhead); is_session(far_ahead)) {
         session_of(far_ahead).prefetch();
     }
 }
