@@ -7,6 +7,7 @@
 #include "coir/base/deadline.hpp"
 #include "runtime/core.hpp"
 #include "runtime/poll_callbacks.hpp"
+#include "runtime/prefetch.hpp"
 #include "runtime/run_clock.hpp"
 #include "runtime/worker.hpp"
 
@@ -26,28 +27,6 @@ constexpr auto kCoarseTick = 10ms;
 // The stack that is left where a fiber polls, at least; it takes a few hundred bytes more than to be suspended.
 constexpr std::ptrdiff_t kRoomToPoll = 4096;
 constexpr int kInjectedBatch = 32;
-
-// Where so many wait for their turn, the memory of each has left the caches since its last.
-constexpr std::size_t kCrowd = 128;
-// Far enough ahead that it is there in time, and not so far that it has been driven out again.
-constexpr std::size_t kPrefetchAhead = 4;
-// A session is read to find its state: where both were asked for at once, 7 % of the user time at 512 connections was
-// the wait for it.
-constexpr std::size_t kFetchSessionsAhead = 8;
-// Of sessions there is less to fetch, and it is worth it sooner.
-constexpr std::size_t kFewSessions = 16;
-constexpr std::uintptr_t kCacheLine = 64;
-
-/// Has the cache fetch what a fiber that waited, and goes on, uses of its stack: a kilobyte or so of frames below
-/// its context, and the FiberControl above. Only a hint: any address will do.
-void prefetch_frames(const void* waiting) noexcept {
-    constexpr std::uintptr_t kBelow = 22 * kCacheLine;
-    constexpr std::uintptr_t kAbove = 15 * kCacheLine;
-    const auto middle = reinterpret_cast<std::uintptr_t>(waiting);
-    for (std::uintptr_t line = middle - kBelow; line != middle + kAbove; line += kCacheLine) {
-        __builtin_prefetch(reinterpret_cast<const void*>(line));
-    }
-}
 
 }  // namespace
 
@@ -153,26 +132,9 @@ context* Scheduler::next() noexcept {
     return ready;
 }
 
-// A thief may be running it by now, and it may have ended: its address is all that may be used, unless there are no thieves.
-void Scheduler::prefetch_ahead(std::size_t queued) const noexcept {
-    if (Runnable* const ahead = ready_.peek(kPrefetchAhead); !is_session(ahead)) {
-        if (queued >= kCrowd) {
-            prefetch_frames(ahead);
-        }
-    } else if (!shares_) {
-        session_of(ahead)
-            .prefetch_state();  // for that the session is read, which has been fetched by now
-    }
-    if (Runnable* const far_ahead = ready_.peek(kFetchSessionsAhead); is_session(far_ahead)) {
-        session_of(far_ahead).prefetch();
-    }
-}
-
 void Scheduler::begin_run() noexcept {
     Worker::count(runs_);
-    if (const std::size_t queued = ready_.size(); queued >= kFewSessions) [[unlikely]] {
-        prefetch_ahead(queued);
-    }
+    prefetch_ahead(ready_, shares_);
     if (shares_) {
         if (!at_work_.load(std::memory_order_relaxed)) {
             begin_work();

@@ -128,7 +128,6 @@ private:
     [[nodiscard]] bool may_wait_on(const FiberControl& fiber, const void* frame) const noexcept;
     void push_stealable(Runnable* ready) noexcept;
     void begin_run() noexcept;
-    void prefetch_ahead(std::size_t queued) const noexcept;
     [[nodiscard]] bool must_leave(boost::fibers::context& ready) const noexcept;
     void send_away(boost::fibers::context& ready) noexcept;
     void take_arrivals(Scheduler& of, bool may_stay) noexcept;
