@@ -8,6 +8,7 @@
 #include <iostream>
 #include <memory>
 #include <string_view>
+#include <thread>
 
 #include "coir/base/opaque.hpp"
 #include "coir/runtime/runtime.hpp"
@@ -33,26 +34,46 @@ void move() {
 
 /// Runs the two at once, beginning on different workers.
 template <typename A, typename B>
-void run_both(A a, B b) {
+void run_both(A a, B b, bool second_is_pinned = false) {
     coir::Runtime runtime({.workers = 2});
     auto first = runtime.spawn({.name = "first", .worker = 0}, a);
-    auto second = runtime.spawn({.name = "second", .worker = 1}, b);
+    auto second = runtime.spawn({.name = "second", .worker = 1, .pinned = second_is_pinned}, b);
     first.join();
     second.join();
 }
 
-/// Relaxed, so that nothing is ordered by it.
+/// Where two fibers come to run on two threads at once. Relaxed, and without a switch between the meeting and
+/// what comes after it: what the scheduler orders when it switches would hide a race.
 class Meeting final {
 public:
-    void arrive(int round) {
-        count_.fetch_add(1, std::memory_order_relaxed);
-        while (count_.load(std::memory_order_relaxed) < 2 * (round + 1)) {
+    /// Keeps its thread until the other one is here.
+    void wait() { (void)arrive(std::chrono::hours(1)); }
+    /// Lets others have its thread as well, for who waits for it may need that to get here.
+    void wait_politely() {
+        while (!arrive(200us)) {
             this_fiber::yield();
         }
     }
 
 private:
-    std::atomic<int> count_{0};
+    bool arrive(std::chrono::nanoseconds patience) {
+        const auto until = std::chrono::steady_clock::now() + patience;
+        const int before = state_.fetch_add(1, std::memory_order_relaxed);
+        if (before % 2 != 0) {
+            return true;
+        }
+        int alone = before + 1;
+        while (std::chrono::steady_clock::now() < until) {
+            if (state_.load(std::memory_order_relaxed) != alone) {
+                return true;
+            }
+            std::this_thread::yield();  // the other one's thread may share this CPU
+        }
+        return !state_.compare_exchange_strong(alone, before, std::memory_order_relaxed);
+    }
+
+    /// Twice the meetings so far, and one where somebody waits for the next.
+    std::atomic<int> state_{0};
 };
 
 void race() {
@@ -60,18 +81,31 @@ void race() {
     coir::Mutex mutex;
     Meeting meeting;
     const auto write = [&] {
-        for (int round = 0; round != 50; ++round) {
-            move();
-            meeting.arrive(round);
-            if (sound) {
-                const std::lock_guard lock(mutex);
-                ++shared;
-            } else {
-                ++shared;
-            }
+        if (sound) {
+            const std::lock_guard lock(mutex);
+            ++shared;
+        } else {
+            ++shared;
         }
     };
-    run_both(write, write);
+    constexpr int kRounds = 10;
+    run_both(
+        [&] {
+            for (int round = 0; round != kRounds; ++round) {
+                do {
+                    move();
+                } while (coir::this_worker::index() != 0);
+                meeting.wait();
+                write();
+            }
+        },
+        [&] {
+            for (int round = 0; round != kRounds; ++round) {
+                meeting.wait_politely();
+                write();
+            }
+        },
+        true);
     std::cout << shared << " increments\n";
 }
 
