@@ -18,7 +18,10 @@ using namespace std::chrono_literals;
 using boost::fibers::context;
 
 // As in Go's and userver's schedulers: a prime, so that it does not beat with what a program repeats.
-constexpr std::uint32_t kPollPicks = 61;
+constexpr std::uint32_t kLeastPicks = 61;
+// Enough that the queue does not fill with what is ready in the kernel; each poll brings so many, and frees the stacks of
+// fibers that have ended.
+constexpr std::uint32_t kMostPicks = 4 * ReadyList::kMaxEvents;
 // A fiber that runs for so long makes others that are ready wait for long: then it is worth more to look
 // after other workers.
 constexpr auto kLongRun = 200us;
@@ -26,7 +29,7 @@ constexpr auto kLongRun = 200us;
 constexpr auto kCoarseTick = 10ms;
 // The stack that is left where a fiber polls, at least; it takes a few hundred bytes more than to be suspended.
 constexpr std::ptrdiff_t kRoomToPoll = 4096;
-constexpr int kInjectedBatch = 32;
+constexpr std::uint32_t kInjectedBatch = 32;
 
 }  // namespace
 
@@ -235,15 +238,18 @@ void Scheduler::take_arrivals(Scheduler& of, bool may_stay) noexcept {
 void Scheduler::count_pick() noexcept {
     // The clock is read at every fourth pick: it costs as much as the rest of this.
     ++picks_since_poll_;
-    if (picks_since_poll_ >= kPollPicks ||
+    if (picks_since_poll_ >= picks_per_poll_ ||
         ((picks_since_poll_ & 3) == 0 && coarse_now() != last_poll_)) {
         poll_is_due_ = true;
     }
 }
 
 bool Scheduler::nothing_waits() noexcept {
+    if (!ready_.empty() || !pinned_.empty() || forces_migration_) {
+        return false;  // the switch will count
+    }
     count_pick();  // so that a fiber which is alone comes to the poller as well
-    return !poll_is_due_ && ready_.empty() && pinned_.empty() && !forces_migration_;
+    return !poll_is_due_;
 }
 
 bool Scheduler::has_ready_fibers() const noexcept {
@@ -259,7 +265,7 @@ bool Scheduler::poll(Clock::time_point until) noexcept {
     ready.clear();
     worker_.poller().wait(until, ready);
     last_poll_ = coarse_now();
-    picks_since_poll_ = 0;
+    const std::uint32_t picks = std::exchange(picks_since_poll_, 0);
     poll_is_due_ = false;
     for (Waiter* waiter : ready.waiters()) {
         wake(*waiter, WakeReason::ready, &worker_);
@@ -267,15 +273,19 @@ bool Scheduler::poll(Clock::time_point until) noexcept {
     if (SessionControl* const waiting = worker_.carriers().take_for_another_try()) [[unlikely]] {
         push(*waiting);
     }
-    const bool injected = take_injected();
+    const bool injected = take_injected(std::max(kInjectedBatch, picks / 2));
     expire_deadlines(ready.waiters().empty());
+    // What becomes ready from now on, and is not pinned, has its turn behind these. To ask for it earlier would only let
+    // what epoll has touched of it leave the caches before it is read.
+    picks_per_poll_ =
+        static_cast<std::uint32_t>(std::clamp<std::size_t>(ready_.size(), kLeastPicks, kMostPicks));
     return injected || !ready.waiters().empty();
 }
 
-bool Scheduler::take_injected() noexcept {
-    // A few at a time: other workers look here as well.
-    int count = 0;
-    for (; count != kInjectedBatch; ++count) {
+bool Scheduler::take_injected(std::uint32_t most) noexcept {
+    // Not all at a time: other workers look here as well.
+    std::uint32_t count = 0;
+    for (; count != most; ++count) {
         context* const injected = worker_.core().injected().pop();
         if (injected == nullptr) {
             break;
@@ -283,7 +293,7 @@ bool Scheduler::take_injected() noexcept {
         happens_after(injected);
         push(*injected);
     }
-    for (int sessions = 0; sessions != kInjectedBatch; ++sessions, ++count) {
+    for (std::uint32_t sessions = 0; sessions != most; ++sessions, ++count) {
         SessionControl* const injected = worker_.core().injected().pop_session();
         if (injected == nullptr) {
             break;

@@ -25,9 +25,10 @@ class IdleWorkers;
 /// Boost.Fiber asks it at every switch. Each scheduler of Boost has a dispatcher fiber of its own,
 /// and only there does this class poll, steal and sleep; every other fiber merely takes the next one
 /// from the queue. (Where there is but one worker, a fiber may do so too, see wait_in_place() and
-/// next_session().) The dispatcher runs when the queue is empty, and in between every kPollPicks picks or
-/// when the kernel's coarse clock has moved on (1 to 10 ms; a look at every fourth pick), so that ready
-/// fibers cannot starve I/O, timers and fibers woken by other threads.
+/// next_session().) The dispatcher runs when the queue is empty, and in between after as many picks as there were in
+/// the queue the last time, kLeastPicks at least and kMostPicks at most, or when the kernel's coarse clock has moved on
+/// (1 to 10 ms; a look at every fourth pick), so that ready fibers cannot starve I/O, timers and fibers woken by other
+/// threads.
 ///
 /// Threads: its worker, except where said.
 class Scheduler : public boost::fibers::algo::algorithm {
@@ -133,7 +134,7 @@ private:
     void take_arrivals(Scheduler& of, bool may_stay) noexcept;
     void count_pick() noexcept;
     bool poll(Clock::time_point until) noexcept;
-    bool take_injected() noexcept;
+    bool take_injected(std::uint32_t most) noexcept;
     void expire_deadlines(bool exactly) noexcept;
     void share_surplus() noexcept;
     void wake_worker(int worker) noexcept;
@@ -183,7 +184,8 @@ private:
     // Taken from the queue for a carrier that it does not suit, or where none rests: the next to run.
     SessionControl* unfit_ = nullptr;
     std::uint32_t picks_since_poll_ = 0;
-    Clock::time_point last_poll_{};  // by the coarse clock
+    std::uint32_t picks_per_poll_ = 1;  // the first comes at once
+    Clock::time_point last_poll_{};     // by the coarse clock
     // Since when surplus has been seen; zero: not yet.
     Clock::time_point surplus_since_{};
     // Two-bit predictor: whether to look before sleeping pays.

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "coir/runtime/io_source.hpp"
@@ -120,6 +121,50 @@ TEST(Fairness, TheWorkerPollsAsOftenAsTheCoarseClockMovesHoweverLongTheTurnsAre)
         // A tick is ten turns at most, and only every fourth pick looks at the clock.
         const auto turns = static_cast<std::uint64_t>(busy.turns() - turns_before);
         EXPECT_GE((runtime.stats().polls - polls_before) * 20, turns);
+    });
+}
+
+TEST(Fairness, TheWorkerPollsWhenAllThatWereReadyHaveHadTheirTurn) {
+    Runtime runtime({.workers = 1});
+    runtime.run([&] {
+        constexpr int kFibers = 500;
+        const Busy busy(kFibers, {});
+        this_fiber::sleep_for(20ms);  // now all are in the queue at each poll
+        const auto begin = Clock::now();
+        const long turns_before = busy.turns();
+        const auto polls_before = runtime.stats().polls;
+        while (busy.turns() < turns_before + 100 * kFibers) {
+            this_fiber::sleep_for(20ms);
+        }
+        const auto turns = static_cast<std::uint64_t>(busy.turns() - turns_before);
+        const auto polls = runtime.stats().polls - polls_before;
+        const auto ticks = static_cast<std::uint64_t>((Clock::now() - begin) / 1ms);
+        EXPECT_GE(polls * 2 * kFibers, turns);
+        EXPECT_LE(polls, turns / kFibers + ticks + 3);
+    });
+}
+
+TEST(Fairness, WhatOtherThreadsMakeReadyComesInPortionsAsLargeAsWhatRunsBetweenPolls) {
+    Runtime runtime({.workers = 1});
+    runtime.run([&] {
+        constexpr int kFibers = 1000;
+        constexpr int kGuests = 2000;
+        Busy busy(kFibers, {});
+        this_fiber::sleep_for(20ms);  // now all are in the queue at each poll
+        std::atomic<int> ended{0};
+        std::vector<test::JoinedFiber<void>> guests;
+        std::thread([&] {  // the worker waits meanwhile
+            for (int i = 0; i != kGuests; ++i) {
+                guests.emplace_back(runtime.spawn({}, [&] { ++ended; }));
+            }
+        })
+            .join();
+        const long turns_before = busy.turns();
+        while (ended != kGuests) {
+            this_fiber::yield();
+        }
+        // Portions of 32 took 60 rounds.
+        EXPECT_LT(busy.turns() - turns_before, 20 * kFibers);
     });
 }
 

@@ -13,8 +13,8 @@ namespace coir::this_fiber {
 
 /// Lets every other ready fiber of this worker run first. Returns at once if there is none.
 ///
-/// I/O and timers that are due get their turn too: of a fiber that yields in a loop, after 61 turns or
-/// 1 to 10 ms at most.
+/// I/O and timers that are due get their turn too: of a fiber that yields in a loop, after as many
+/// turns as there were ready fibers when the worker last looked (61 at least, 1,024 at most), or after 1 to 10 ms.
 /// Suspends: until it is this fiber's turn again. A request to stop changes nothing.
 void yield() noexcept;
 
