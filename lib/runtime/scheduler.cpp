@@ -19,8 +19,8 @@ using boost::fibers::context;
 
 // As in Go's and userver's schedulers: a prime, so that it does not beat with what a program repeats.
 constexpr std::uint32_t kLeastPicks = 61;
-// Enough that the queue does not fill with what is ready in the kernel; each poll brings so many, and frees the stacks of
-// fibers that have ended.
+// So many that the queue does not fill with what is ready in the kernel, and no more: a poll brings kMaxEvents at most, and
+// the dispatcher frees the stacks of fibers that have ended.
 constexpr std::uint32_t kMostPicks = 4 * ReadyList::kMaxEvents;
 // A fiber that runs for so long makes others that are ready wait for long: then it is worth more to look
 // after other workers.
