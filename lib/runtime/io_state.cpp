@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <mutex>
 #include <thread>
+#include <utility>
 
+#include "runtime/event_batch.hpp"
 #include "runtime/poll_callbacks.hpp"
 
 namespace coir::detail {
@@ -13,9 +15,7 @@ namespace {
 constexpr int kAddressBits = 48;
 constexpr std::uint64_t kAddressMask = (std::uint64_t{1} << kAddressBits) - 1;
 
-constexpr std::uint32_t kOneGeneration = 1U << 16;
-constexpr std::uint32_t kLastGeneration = 0xffffU << 16;
-constexpr std::uint32_t kHolders = kOneGeneration - 1;
+constexpr std::uint32_t kLastGeneration = 0xffff;
 
 /// Of the whole process, like an allocator: an IoSource can outlive the runtime in which it was first used.
 IoStateSlabs& slabs() noexcept {
@@ -30,9 +30,8 @@ IoState* IoState::acquire() noexcept {
     return slabs().take();
 }
 
-void IoState::resume_at(std::uint16_t generation) noexcept {
-    generation_and_holders.store(std::max<std::uint32_t>(generation, 1) * kOneGeneration,
-                                 std::memory_order_relaxed);
+void IoState::resume_at(std::uint16_t last) noexcept {
+    generation.store(std::max<std::uint32_t>(last, 1), std::memory_order_relaxed);
 }
 
 void IoState::await_closers() const noexcept {
@@ -43,14 +42,11 @@ void IoState::await_closers() const noexcept {
 }
 
 void IoState::recycle(IoState* state) noexcept {
-    // Both sides change this one word, so either hold() sees the new generation or this sees the holder.
-    auto& word = state->generation_and_holders;
-    if (word.fetch_add(kOneGeneration, std::memory_order_acq_rel) >= kLastGeneration) {
-        word.fetch_add(kOneGeneration, std::memory_order_acq_rel);  // 0 is none
-    }
-    while ((word.load(std::memory_order_acquire) & kHolders) != 0) {
-        std::this_thread::yield();  // a few instructions, unless it is preempted there
-    }
+    const std::uint32_t ended = state->generation.load(std::memory_order_relaxed);
+    // pairs with find(): either it sees the new generation, or this sees the batch
+    (void)state->generation.exchange(ended == kLastGeneration ? 1 : ended + 1,
+                                     std::memory_order_seq_cst);
+    EventBatch::await_none(std::exchange(state->gates, 0));
     for (IoDeadline& deadline : state->deadlines) {
         deadline.reset();
     }
@@ -80,7 +76,7 @@ void IoState::report_end(Direction direction, std::uint64_t tag) noexcept {
 }
 
 IoState::End IoState::take_end(Direction direction) noexcept {
-    const std::uint32_t own = generation();
+    const std::uint32_t own = generation.load(std::memory_order_relaxed);
     std::uint32_t value = ends[direction].load(std::memory_order_acquire);
     if (value == (static_cast<std::uint32_t>(End::news) | own)) {
         ends[direction].store(static_cast<std::uint32_t>(End::told) | own,
@@ -96,7 +92,8 @@ IoState::End IoState::take_end(Direction direction) noexcept {
 
 bool IoState::has_ended() const noexcept {
     const std::uint32_t value = ends[reading].load(std::memory_order_acquire);
-    return value != 0 && static_cast<std::uint16_t>(value) == generation();
+    return value != 0 &&
+           static_cast<std::uint16_t>(value) == generation.load(std::memory_order_relaxed);
 }
 
 void IoState::set_listener(std::stop_source listener, bool counts) noexcept {
@@ -114,23 +111,15 @@ std::stop_source IoState::listener() noexcept {
 }
 
 std::uint64_t IoState::tag() const noexcept {
-    return reinterpret_cast<std::uintptr_t>(this) | std::uint64_t{generation()} << kAddressBits;
+    const std::uint64_t own = generation.load(std::memory_order_relaxed);
+    return reinterpret_cast<std::uintptr_t>(this) | own << kAddressBits;
 }
 
-IoState* IoState::hold(std::uint64_t tag) noexcept {
+IoState* IoState::find(std::uint64_t tag) noexcept {
     auto* const state = reinterpret_cast<IoState*>(tag & kAddressMask);
-    auto& word = state->generation_and_holders;
-    std::uint32_t found = word.load(std::memory_order_relaxed);
-    // Nothing is written for an earlier generation: the memory may be given away in this moment, and what
-    // let_go() takes back would be gone.
-    while (found >> 16 == tag >> kAddressBits) {
-        // pairs with recycle()
-        if (word.compare_exchange_weak(found, found + 1, std::memory_order_acquire,
-                                       std::memory_order_relaxed)) {
-            return state;
-        }
-    }
-    return nullptr;
+    // pairs with recycle()
+    const std::uint64_t own = state->generation.load(std::memory_order_seq_cst);
+    return own == tag >> kAddressBits ? state : nullptr;
 }
 
 }  // namespace coir::detail

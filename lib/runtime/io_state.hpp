@@ -14,10 +14,9 @@ namespace coir::detail {
 /// What pollers and fibers share about one descriptor.
 ///
 /// The address of an IoState is never used for anything else (IoStateSlabs), and the kernel's event data
-/// carries its generation: an event that a poller still holds for a closed descriptor is recognised as
-/// stale, whether the state has another owner by then or its memory is away. While a poller deals with an
-/// event that is not stale, it holds the state: who closes the descriptor waits for that, or the next owner
-/// would get the event.
+/// carries its generation: an event that a poller still has for a closed descriptor is recognised as
+/// stale, whether the state has another owner by then or its memory is away. One that is not stale is dealt with
+/// in an EventBatch: who closes the descriptor waits for that, or the next owner would get the event.
 class alignas(64) IoState final {
 public:
     enum Direction : int { reading = 0, writing = 1 };
@@ -33,11 +32,10 @@ public:
     std::atomic<bool> urgent{false};
     /// Calls that are ending the waits: the state is theirs as well until they have.
     std::atomic<std::uint32_t> closers{0};
-    /// The generation in the upper half, from 1 on, the pollers that hold this in the lower. In a union, so
-    /// that the constructor leaves it alone: a poller with a stale event may be looking at it, and sees 0 or
-    /// a generation that no tag has.
+    /// From 1 on, 16 bits of it. In a union, so that the constructor leaves it alone: a poller with a stale event may
+    /// be looking at it, and sees 0 or a generation that no tag has.
     union {
-        std::atomic<std::uint32_t> generation_and_holders;
+        std::atomic<std::uint32_t> generation;
     };
 
     // Where the descriptor is registered: 0 is nowhere, else a PollerNumber. Written under `moving` by
@@ -50,6 +48,8 @@ public:
     std::atomic<std::uint8_t> waits_abroad{0};
 
     IoStateSlab& slab;  // where it lies
+    /// Of all pollers that may have an event for this owner; under `moving`.
+    std::uint64_t gates = 0;
 
     /// What is known about the end of a direction. `told`: a wait has returned because of it, and
     /// whoever waits again has seen something else; the kernel must be asked anew.
@@ -76,26 +76,18 @@ public:
     IoState(const IoState&) = delete;
     IoState& operator=(const IoState&) = delete;
     /// 0 stands for the first generation.
-    void resume_at(std::uint16_t generation) noexcept;
-    [[nodiscard]] std::uint16_t generation() const noexcept {
-        return static_cast<std::uint16_t>(generation_and_holders.load(std::memory_order_relaxed) >>
-                                          16);
-    }
-
+    void resume_at(std::uint16_t last) noexcept;
     [[nodiscard]] static IoState* acquire() noexcept;
     /// Returns when nobody is ending waits any more.
     void await_closers() const noexcept;
-    /// Requires: no fiber waits, and the descriptor is closed or about to be.
+    /// Requires: no fiber waits, the descriptor is closed or about to be, and the thread is in no EventBatch.
     static void recycle(IoState* state) noexcept;
 
     /// The kernel's event data: address and generation in one word.
     [[nodiscard]] std::uint64_t tag() const noexcept;
-    /// The state behind an event, which has no next owner before let_go(); or null if the event is for an
-    /// earlier owner of its memory.
-    [[nodiscard]] static IoState* hold(std::uint64_t tag) noexcept;
-    void let_go() noexcept {
-        generation_and_holders.fetch_sub(1, std::memory_order_release);  // pairs with recycle()
-    }
+    /// The state behind an event, which has no next owner before the batch ends; or null if the event is for an
+    /// earlier owner of its memory. Requires: the thread is in a batch of the poller that has the event.
+    [[nodiscard]] static IoState* find(std::uint64_t tag) noexcept;
 
 private:
     SpinLock listening_;

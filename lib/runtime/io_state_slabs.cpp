@@ -138,7 +138,8 @@ void IoStateSlabs::construct_states(IoStateSlab& slab) noexcept {
 void IoStateSlabs::discard_states(IoStateSlab& slab) noexcept {
     for (std::size_t i = 0; i != IoStateSlab::kStates; ++i) {
         IoState& state = slab.states[i];
-        slab.generations[i] = state.generation();
+        slab.generations[i] =
+            static_cast<std::uint16_t>(state.generation.load(std::memory_order_relaxed));
         state.~IoState();
     }
     slab.free = 0;

@@ -31,7 +31,7 @@ struct IoStateSlab {
 /// connections must not keep its memory for good. So the address space of states is never given back, and
 /// only the pages are: those of slabs without any state in use, except a few. States come from slabs in use
 /// first, so that others become free. Where the pages are away one reads zeros, which is no
-/// generation; and whoever means another generation than he reads does not write (IoState::hold()).
+/// generation; and whoever means another generation than he reads does not write (IoState::find()).
 ///
 /// Threads: any. Cost: a lock; per 64 states at most, 64 constructors or one system call.
 class IoStateSlabs final {

@@ -35,7 +35,7 @@ timespec to_timespec(Deadline::Clock::duration duration) noexcept {
 
 }  // namespace
 
-Poller::Poller(PollerNumber number) : number_(number) {
+Poller::Poller(PollerNumber number) : number_(number), gate_(number.value()) {
     epoll_.reset(::epoll_create1(EPOLL_CLOEXEC));
     if (!epoll_) {
         throw std::system_error(syscall::last_error(), "epoll_create1");
@@ -149,11 +149,12 @@ void Poller::look(ReadyList& ready) noexcept {
 }
 
 void Poller::deliver(std::span<const epoll_event> events, ReadyList& ready) noexcept {
+    EventBatch batch(gate_);
     for (const epoll_event& event : events) {
         if (event.data.u64 <= kLastOwnTag) {
             continue;
         }
-        IoState* const state = IoState::hold(event.data.u64);
+        IoState* const state = IoState::find(event.data.u64);
         if (state == nullptr) {
             continue;
         }
@@ -183,10 +184,10 @@ void Poller::deliver(std::span<const epoll_event> events, ReadyList& ready) noex
         }
         if ((event.events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
             std::stop_source listener = state->listener();
-            state->let_go();
-            listener.request_stop();  // the last: a callback may destroy the descriptor's owner
-        } else {
-            state->let_go();
+            if (listener.stop_possible()) {
+                // The last: a callback may destroy the descriptor's owner.
+                batch.leave_for([&] { listener.request_stop(); });
+            }
         }
     }
 }
@@ -253,6 +254,7 @@ Result<void> Poller::move_here(int fd, IoState& state, IoState::Direction direct
         // Fails if that poller has gone with its runtime; then there is nothing to delete.
         (void)::epoll_ctl(state.epoll_fd, EPOLL_CTL_DEL, fd, nullptr);
     }
+    state.gates |= gate_.bit();
     epoll_event event{};
     event.events = events | EPOLLET;
     event.data.u64 = state.tag();

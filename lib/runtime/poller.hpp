@@ -12,6 +12,7 @@
 #include "coir/base/deadline.hpp"
 #include "coir/base/result.hpp"
 #include "coir/base/unique_fd.hpp"
+#include "runtime/event_batch.hpp"
 #include "runtime/io_state.hpp"
 
 namespace coir::detail {
@@ -107,6 +108,7 @@ private:
     void deliver(std::span<const epoll_event> events, ReadyList& ready) noexcept;
 
     const PollerNumber number_;
+    const EventBatch::Gate gate_;
     UniqueFd epoll_;
     UniqueFd event_;  // interrupt()
     UniqueFd alarm_;  // a timerfd, for waits that end far away

@@ -9,10 +9,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <thread>
 #include <vector>
 
+#include "runtime/event_batch.hpp"
 #include "runtime/sanitized.hpp"
 #include "support/process_facts.hpp"
 
@@ -38,6 +40,15 @@ void recycle(const std::vector<IoState*>& states) {
     for (IoState* const state : states) {
         IoState::recycle(state);
     }
+}
+
+// Of a poller that is only played here.
+constexpr EventBatch::Gate kGate{7};
+
+/// What the poller would find, if it had this event.
+IoState* found(std::uint64_t tag) {
+    const EventBatch batch(kGate);
+    return IoState::find(tag);
 }
 
 std::uint16_t generation_in(std::uint64_t tag) {
@@ -66,7 +77,9 @@ TEST(IoState, HasNoNextOwnerWhileAPollerDealsWithAnEvent) {
     // had got the state, and the descriptor's number, meanwhile.
     IoState* const state = IoState::acquire();
     const std::uint64_t tag = state->tag();
-    ASSERT_EQ(IoState::hold(tag), state);
+    state->gates = kGate.bit();
+    std::optional<EventBatch> batch(kGate);
+    ASSERT_EQ(IoState::find(tag), state);
     std::atomic<bool> is_free{false};
     std::thread closing([&] {
         IoState::recycle(state);
@@ -77,15 +90,31 @@ TEST(IoState, HasNoNextOwnerWhileAPollerDealsWithAnEvent) {
     }
     std::this_thread::sleep_for(2ms);
     EXPECT_FALSE(is_free);
-    state->let_go();
+    batch.reset();
     closing.join();
-    EXPECT_EQ(IoState::hold(tag), nullptr);
+    EXPECT_EQ(found(tag), nullptr);
     IoState* const next = IoState::acquire();
     EXPECT_EQ(next, state);
     EXPECT_NE(next->tag(), tag);
-    EXPECT_EQ(IoState::hold(next->tag()), next);
-    next->let_go();
+    EXPECT_EQ(found(next->tag()), next);
     IoState::recycle(next);
+}
+
+TEST(IoState, DoesNotWaitForPollersThatHaveNoEventForIt) {
+    const EventBatch elsewhere(EventBatch::Gate(kGate.index() + 1));
+    IoState* const state = IoState::acquire();
+    state->gates = kGate.bit();
+    IoState::recycle(state);
+}
+
+TEST(IoState, CanGetItsNextOwnerFromWhatABatchIsLeftFor) {
+    IoState* const state = IoState::acquire();
+    state->gates = kGate.bit();
+    const std::uint64_t tag = state->tag();
+    EventBatch batch(kGate);
+    ASSERT_EQ(IoState::find(tag), state);
+    batch.leave_for([&] { IoState::recycle(state); });  // as a callback that closes the descriptor
+    EXPECT_EQ(IoState::find(tag), nullptr);
 }
 
 TEST(IoState, LeavesNoMoreMemoryBehindThanThatOfAFewSlabs) {
@@ -116,16 +145,15 @@ TEST(IoState, GoesOnWithALaterGenerationWhenItsMemoryHasBeenAway) {
                 EXPECT_EQ(generation_in(state->tag()), generation_in(earlier.back()) + 1);
             }
             for (const std::uint64_t tag : earlier) {
-                ASSERT_EQ(IoState::hold(tag), nullptr);
+                ASSERT_EQ(found(tag), nullptr);
             }
             earlier.push_back(state->tag());
-            EXPECT_EQ(IoState::hold(state->tag()), state);
-            state->let_go();
+            EXPECT_EQ(found(state->tag()), state);
         }
         recycle(states);
         for (const auto& [state, earlier] : tags) {
             for (const std::uint64_t tag : earlier) {
-                ASSERT_EQ(IoState::hold(tag), nullptr);
+                ASSERT_EQ(found(tag), nullptr);
             }
         }
     }
@@ -162,8 +190,7 @@ TEST(IoState, ForgetsTheEndsOfEarlierOwners) {
     IoState::recycle(state);
 }
 
-// If it wrote, even for a moment: the memory could go in that moment, and what is taken back then has never
-// been added.
+// If it wrote, the memory would be back, and stay.
 TEST(IoState, IsNotWrittenForAStaleEvent) {
     constexpr std::size_t kManySlabs = IoStateSlabs::kSpareSlabs + 128;
     const std::vector<IoState*> states = acquire(kManySlabs * IoStateSlab::kStates);
@@ -175,51 +202,50 @@ TEST(IoState, IsNotWrittenForAStaleEvent) {
     (void)test::resident_bytes();  // what a first look needs
     const std::size_t before = test::resident_bytes();
     for (const std::uint64_t tag : tags) {
-        ASSERT_EQ(IoState::hold(tag), nullptr);
+        ASSERT_EQ(found(tag), nullptr);
     }
     // What is only read is the kernel's page of zeros, which does not count.
     EXPECT_LT(test::resident_bytes(), before + kManySlabs * kPageBytes / 2);
 }
 
 // A poller that has stale events looks at states while their memory is given away, comes back, and has
-// owners again. What it left there would be a holder who never lets go, or one too few.
+// owners again. What it finds is the owner's that the event is for, and nobody else's before its batch has ended.
 TEST(IoState, IsNotTouchedByStaleEventsWhileItsMemoryComesAndGoes) {
     constexpr int kRounds = test::unless_tsan(400, 60);
+    constexpr std::size_t kEvents = 64;
     std::vector<std::atomic<std::uint64_t>> tags(kCrowd);
     std::atomic<bool> done{false};
-    std::atomic<std::uint64_t> held{0};
+    std::atomic<std::uint64_t> met{0};
     std::thread poller([&] {
-        while (!done) {
-            for (const auto& tag : tags) {
-                const std::uint64_t seen = tag.load(std::memory_order_acquire);
-                if (seen == 0) {
+        for (std::size_t begin = 0; !done; begin = (begin + kEvents) % kCrowd) {
+            std::this_thread::yield();  // it has more to do than this
+            const EventBatch batch(kGate);
+            for (std::size_t i = begin; i != begin + kEvents; ++i) {
+                const std::uint64_t seen = tags[i].load(std::memory_order_acquire);
+                IoState* const state = seen == 0 ? nullptr : IoState::find(seen);
+                if (state == nullptr) {
                     continue;
                 }
-                if (IoState* const state = IoState::hold(seen)) {
-                    // Whoever closes it may have begun, and waits for us.
-                    const int later = generation_in(state->tag()) - generation_in(seen);
-                    EXPECT_TRUE(later == 0 || later == 1) << later;
-                    held.fetch_add(1, std::memory_order_relaxed);
-                    state->let_go();
-                }
+                state->report_end(IoState::reading, seen);
+                // Whoever closes it may have begun, and waits for us.
+                const int later = generation_in(state->tag()) - generation_in(seen);
+                EXPECT_TRUE(later == 0 || later == 1) << later;
+                met.fetch_add(1, std::memory_order_relaxed);
             }
         }
     });
     // Until the poller has met an owner at least once, however late its thread begins.
-    for (int round = 0; round < kRounds || held == 0; ++round) {
+    for (int round = 0; round < kRounds || met == 0; ++round) {
         const std::vector<IoState*> states = acquire(kCrowd);
         for (std::size_t i = 0; i != states.size(); ++i) {
+            EXPECT_EQ(states[i]->ends[IoState::reading], 0U) << "left there for an earlier owner";
+            states[i]->gates = kGate.bit();
             tags[i].store(states[i]->tag(), std::memory_order_release);
         }
-        recycle(states);  // waits for holders, so one who never lets go would keep it for good
+        recycle(states);
     }
     done = true;
     poller.join();
-    const std::vector<IoState*> states = acquire(kCrowd);
-    for (const IoState* const state : states) {
-        EXPECT_EQ(state->generation_and_holders & 0xffffU, 0U);
-    }
-    recycle(states);
 }
 
 }  // namespace
