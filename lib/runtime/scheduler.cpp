@@ -43,7 +43,7 @@ Scheduler::Scheduler(Worker& worker)
       forces_migration_(!alone_ && worker.core().forces_migration()),
       main_(context::active()),
       running_(main_),
-      run_began_(run_ticks()),
+      runs_began_(run_ticks()),
       runs_seen_(worker.core().worker_count()),
       looks_in_vain_(worker.core().worker_count()) {}
 
@@ -82,7 +82,7 @@ void Scheduler::push_stealable(Runnable* ready) noexcept {
 // Uninstrumented, as leave_for(): between its entry and its exit the thread changes stacks.
 __attribute__((no_sanitize("thread"))) context* Scheduler::pick_next() noexcept {
     context* const next_context = next();
-    note_run();
+    note_switch(next_context);
     if (next_context != nullptr && next_context != running_context()) {
         context* const left = running_.load(std::memory_order_relaxed);
         running_.store(next_context, std::memory_order_relaxed);
@@ -92,11 +92,30 @@ __attribute__((no_sanitize("thread"))) context* Scheduler::pick_next() noexcept 
     return next_context;
 }
 
+void Scheduler::note_switch(const context* next) noexcept {
+    const context* const left = running_context();
+    if (left == dispatcher_ || left == main_) {
+        runs_began_ = run_ticks();
+    } else if (next == dispatcher_ || next == main_) {
+        end_runs();
+    } else {
+        note_run();
+    }
+}
+
+// To read the ticks costs more than the rest of a pick. So runs are timed by fours, or up to the one that a tick of the
+// coarse clock has found: what is taken for one long run is at most such a tick too long.
 void Scheduler::note_run() noexcept {
+    if ((runs() & 3) == 0 || now_ != last_poll_) {
+        end_runs();
+    }
+}
+
+void Scheduler::end_runs() noexcept {
     const std::uint64_t now = run_ticks();
-    const std::uint64_t run = now - run_began_;
-    run_began_ = now;
-    if (run > notable_run_ && !on_dispatcher() && running_context() != main_) [[unlikely]] {
+    const std::uint64_t run = now - runs_began_;
+    runs_began_ = now;
+    if (run > notable_run_) [[unlikely]] {
         note_notable_run(run);
     }
 }
@@ -236,10 +255,9 @@ void Scheduler::take_arrivals(Scheduler& of, bool may_stay) noexcept {
 }
 
 void Scheduler::count_pick() noexcept {
-    // The clock is read at every fourth pick: it costs as much as the rest of this.
     ++picks_since_poll_;
-    if (picks_since_poll_ >= picks_per_poll_ ||
-        ((picks_since_poll_ & 3) == 0 && coarse_now() != last_poll_)) {
+    now_ = coarse_now();
+    if (picks_since_poll_ >= picks_per_poll_ || now_ != last_poll_) {
         poll_is_due_ = true;
     }
 }
@@ -264,7 +282,7 @@ bool Scheduler::poll(Clock::time_point until) noexcept {
     ReadyList& ready = worker_.ready_list();
     ready.clear();
     worker_.poller().wait(until, ready);
-    last_poll_ = coarse_now();
+    last_poll_ = now_ = coarse_now();
     const std::uint32_t picks = std::exchange(picks_since_poll_, 0);
     poll_is_due_ = false;
     for (Waiter* waiter : ready.waiters()) {
@@ -349,11 +367,11 @@ bool Scheduler::wait_in_place(const FiberControl& fiber) noexcept {
         return false;
     }
     count_pick();
-    note_run();
+    end_runs();
     // Notified: what was left may lie in Boost's remote queue, where only the dispatcher looks. To trim the
     // stacks is for the dispatcher as well, which has room for it.
     poll_is_due_ = sleep_for_own_sake(worker_.stacks().next_trim()) || poll_is_due_;
-    run_began_ = run_ticks();
+    runs_began_ = run_ticks();
     // Who is not the first is not picked before it has left its stack.
     if (ready_.peek() != as_runnable(*fiber.context())) {
         return false;
@@ -389,9 +407,9 @@ SessionControl* Scheduler::next_session(const FiberControl& carrier) noexcept {
     }
     SessionControl* session = take_session(carrier);
     if (session == nullptr && alone_ && may_wait_on(carrier, __builtin_frame_address(0))) {
-        note_run();
+        end_runs();
         poll_is_due_ = sleep_for_own_sake(worker_.stacks().next_trim()) || poll_is_due_;
-        run_began_ = run_ticks();
+        runs_began_ = run_ticks();
         // Who asks the carrier to stop meanwhile does not mean the next one.
         const bool is_over = poll_is_due_ || carrier.stop.is_requested();
         session = is_over ? nullptr : take_session(carrier);

@@ -27,7 +27,7 @@ class IdleWorkers;
 /// from the queue. (Where there is but one worker, a fiber may do so too, see wait_in_place() and
 /// next_session().) The dispatcher runs when the queue is empty, and in between after as many picks as there were in
 /// the queue the last time, kLeastPicks at least and kMostPicks at most, or when the kernel's coarse clock has moved on
-/// (1 to 10 ms; a look at every fourth pick), so that ready fibers cannot starve I/O, timers and fibers woken by other
+/// (1 to 10 ms), so that ready fibers cannot starve I/O, timers and fibers woken by other
 /// threads.
 ///
 /// Threads: its worker, except where said.
@@ -102,7 +102,7 @@ public:
     }
     /// Fibers and sessions that are ready to run here, but for pinned ones.
     [[nodiscard]] std::size_t queued() const noexcept { return ready_.size() + arrivals_.size(); }
-    /// The longest time that a fiber has run in one go, in ticks of run_clock.
+    /// As RuntimeStats::longest_run, in ticks of run_clock.
     [[nodiscard]] std::uint64_t longest_run() const noexcept {
         return longest_run_.load(std::memory_order_relaxed);
     }
@@ -120,7 +120,9 @@ private:
     [[nodiscard]] boost::fibers::context* take_dispatcher() noexcept;
     [[nodiscard]] boost::fibers::context* take_ready() noexcept;
     [[nodiscard]] bool on_dispatcher() const noexcept { return running_context() == dispatcher_; }
+    void note_switch(const boost::fibers::context* next) noexcept;
     void note_run() noexcept;
+    void end_runs() noexcept;
     void note_notable_run(std::uint64_t run) noexcept;
     [[nodiscard]] Runnable* pop_ready() noexcept;
     [[nodiscard]] Runnable* take_queued() noexcept;
@@ -174,7 +176,7 @@ private:
     // With forced migration: fibers that last ran elsewhere, and that nobody has taken in yet.
     InjectionQueue arrivals_;
 
-    std::uint64_t run_began_;  // in ticks
+    std::uint64_t runs_began_;  // in ticks: those that have not been timed yet, up to four
     std::atomic<std::uint64_t> longest_run_{0};
     // In ticks: the longest run so far, or kLongRun if that is less. One comparison serves both.
     std::uint64_t notable_run_ = 0;
@@ -185,7 +187,9 @@ private:
     SessionControl* unfit_ = nullptr;
     std::uint32_t picks_since_poll_ = 0;
     std::uint32_t picks_per_poll_ = 1;  // the first comes at once
-    Clock::time_point last_poll_{};     // by the coarse clock
+    // By the coarse clock.
+    Clock::time_point last_poll_{};
+    Clock::time_point now_{};  // at the last pick
     // Since when surplus has been seen; zero: not yet.
     Clock::time_point surplus_since_{};
     // Two-bit predictor: whether to look before sleeping pays.

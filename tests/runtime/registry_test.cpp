@@ -220,6 +220,36 @@ TEST(RuntimeStats, KnowTheLongestRun) {
     EXPECT_LT(runtime.stats().longest_run, test::kPatience);
 }
 
+TEST(RuntimeStats, TakeLongRunsInARowForSeveral) {
+    using Clock = Deadline::Clock;
+    constexpr auto kCoarseTick = 10ms;  // at most
+    Clock::duration longest{0};
+    Clock::duration sum{0};
+    const auto began = Clock::now();
+    Runtime runtime({.workers = 1});
+    runtime.run([&] {
+        std::vector<FiberHandle<void>> busy;
+        for (int i = 0; i != 8; ++i) {
+            busy.push_back(spawn([&] {
+                const auto start = Clock::now();
+                while (Clock::now() < start + 15ms) {
+                }
+                const auto run = Clock::now() - start;  // it may have been preempted
+                longest = std::max(longest, run);
+                sum += run;
+            }));
+        }
+        for (auto& fiber : busy) {
+            fiber.join();
+        }
+    });
+    runtime.stop();
+    // Between the runs as well.
+    const auto elsewhere = Clock::now() - began - sum;
+    EXPECT_GE(runtime.stats().longest_run, 14ms);
+    EXPECT_LE(runtime.stats().longest_run, longest + kCoarseTick + elsewhere);
+}
+
 TEST(RuntimeStats, KnowWhatWaitsAndWhatIsReady) {
     Runtime runtime({.workers = 1});
     runtime.run([&] {
