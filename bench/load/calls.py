@@ -27,8 +27,8 @@ _SETS_ALARM = "timerfd_settime"
 _KIND_OF = {name: kind for kind, names in KINDS.items() for name in names}
 
 _CLOCK_MONOTONIC_COARSE = 6  # in <linux/time.h>; Python's time module does not name it
-# After the wait before it. The clock is asked at every fourth fiber, so two looks that it has brought may
-# be less than a tick apart, but not half of one.
+# After the wait before it. The clock is asked between two fibers, which may be late for one look and in time for
+# the next: then they are less than a tick apart, but not half of one.
 EARLY_SECONDS = time.clock_getres(_CLOCK_MONOTONIC_COARSE) / 2
 
 

@@ -20,7 +20,7 @@ public:
     public:
         static constexpr std::size_t kCount = 64;
 
-        explicit constexpr Gate(std::uint64_t poller) noexcept : index_(poller % kCount) {}
+        explicit constexpr Gate(std::uint64_t number) noexcept : index_(number % kCount) {}
         [[nodiscard]] constexpr std::size_t index() const noexcept { return index_; }
         /// Of a set of gates.
         [[nodiscard]] constexpr std::uint64_t bit() const noexcept {

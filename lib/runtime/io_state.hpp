@@ -63,7 +63,7 @@ public:
 
     /// The one to tell when that happens, or nobody; whether it counts as one of poll_callbacks. Threads: any.
     void set_listener(std::stop_source listener, bool counts) noexcept;
-    /// To be asked for after report_end() or a cancel(), and told when the state is let go: callbacks may
+    /// To be asked for after report_end() or a cancel(), and told out of the batch: callbacks may
     /// destroy the descriptor's owner.
     [[nodiscard]] std::stop_source listener() noexcept;
 

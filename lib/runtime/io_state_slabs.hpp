@@ -46,7 +46,7 @@ public:
 
     /// As new, but for its generation; null when there is no more memory.
     [[nodiscard]] IoState* take() noexcept;
-    /// Requires: the state is as new, and nobody holds it.
+    /// Requires: the state is as new, and no batch is under way in which it may have been found.
     void give_back(IoState* state) noexcept;
 
 private:

@@ -35,7 +35,7 @@ timespec to_timespec(Deadline::Clock::duration duration) noexcept {
 
 }  // namespace
 
-Poller::Poller(PollerNumber number) : number_(number), gate_(number.value()) {
+Poller::Poller(PollerNumber number) : number_(number), gate_(number.gate()) {
     epoll_.reset(::epoll_create1(EPOLL_CLOEXEC));
     if (!epoll_) {
         throw std::system_error(syscall::last_error(), "epoll_create1");

@@ -45,6 +45,11 @@ public:
     constexpr explicit PollerNumber(std::uint64_t value) noexcept : value_(value) {}
 
     [[nodiscard]] constexpr std::uint64_t value() const noexcept { return value_; }
+    /// Other workers' are elsewhere, and so are those of the runtimes that come next.
+    [[nodiscard]] constexpr EventBatch::Gate gate() const noexcept {
+        constexpr std::uint64_t kStep = 19;
+        return EventBatch::Gate(value_ + kStep * runtime());
+    }
     [[nodiscard]] constexpr std::uint64_t runtime() const noexcept {
         return value_ / (kMostWorkers + 1);
     }

@@ -9,7 +9,7 @@
 
 namespace coir::detail {
 
-/// A clock that is cheap enough to be read at every switch; its unit is the processor's affair. Who wants
+/// A clock that is cheap enough to be read at every few switches; its unit is the processor's affair. Who wants
 /// nanoseconds compares it with the steady clock over a long time.
 [[nodiscard]] inline std::uint64_t run_ticks() noexcept {
 #if defined(__x86_64__) || defined(__i386__)

@@ -8,7 +8,6 @@
 #include "runtime/core.hpp"
 #include "runtime/poll_callbacks.hpp"
 #include "runtime/prefetch.hpp"
-#include "runtime/run_clock.hpp"
 #include "runtime/worker.hpp"
 
 namespace coir::detail {
@@ -22,9 +21,6 @@ constexpr std::uint32_t kLeastPicks = 61;
 // So many that the queue does not fill with what is ready in the kernel, and no more: a poll brings kMaxEvents at most, and
 // the dispatcher frees the stacks of fibers that have ended.
 constexpr std::uint32_t kMostPicks = 4 * ReadyList::kMaxEvents;
-// A fiber that runs for so long makes others that are ready wait for long: then it is worth more to look
-// after other workers.
-constexpr auto kLongRun = 200us;
 // How far the coarse clock may be behind (a kernel with 100 Hz).
 constexpr auto kCoarseTick = 10ms;
 // The stack that is left where a fiber polls, at least; it takes a few hundred bytes more than to be suspended.
@@ -43,7 +39,7 @@ Scheduler::Scheduler(Worker& worker)
       forces_migration_(!alone_ && worker.core().forces_migration()),
       main_(context::active()),
       running_(main_),
-      runs_began_(run_ticks()),
+      run_timer_(worker.core()),
       runs_seen_(worker.core().worker_count()),
       looks_in_vain_(worker.core().worker_count()) {}
 
@@ -95,42 +91,15 @@ __attribute__((no_sanitize("thread"))) context* Scheduler::pick_next() noexcept 
 void Scheduler::note_switch(const context* next) noexcept {
     const context* const left = running_context();
     if (left == dispatcher_ || left == main_) {
-        runs_began_ = run_ticks();
-    } else if (next == dispatcher_ || next == main_) {
-        end_runs();
-    } else {
-        note_run();
-    }
-}
-
-// To read the ticks costs more than the rest of a pick. So runs are timed by fours, or up to the one that a tick of the
-// coarse clock has found: what is taken for one long run is at most such a tick too long.
-void Scheduler::note_run() noexcept {
-    if ((runs() & 3) == 0 || now_ != last_poll_) {
-        end_runs();
-    }
-}
-
-void Scheduler::end_runs() noexcept {
-    const std::uint64_t now = run_ticks();
-    const std::uint64_t run = now - runs_began_;
-    runs_began_ = now;
-    if (run > notable_run_) [[unlikely]] {
-        note_notable_run(run);
-    }
-}
-
-void Scheduler::note_notable_run(std::uint64_t run) noexcept {
-    if (run > longest_run_.load(std::memory_order_relaxed)) {
-        longest_run_.store(run, std::memory_order_relaxed);
-    }
-    const std::chrono::duration<double> time = worker_.core().to_time(run);
-    if (time < kLongRun) {
-        notable_run_ = run;
+        run_timer_.begin();
         return;
     }
-    notable_run_ = static_cast<std::uint64_t>(static_cast<double>(run) * (kLongRun / time));
-    if (shares_) {
+    note_run(next == dispatcher_ || next == main_ ? run_timer_.end_last_run()
+                                                  : run_timer_.end_run());
+}
+
+void Scheduler::note_run(bool is_long) noexcept {
+    if (is_long && shares_) [[unlikely]] {
         idle_.raise_alert(Clock::now());
     }
 }
@@ -256,8 +225,7 @@ void Scheduler::take_arrivals(Scheduler& of, bool may_stay) noexcept {
 
 void Scheduler::count_pick() noexcept {
     ++picks_since_poll_;
-    now_ = coarse_now();
-    if (picks_since_poll_ >= picks_per_poll_ || now_ != last_poll_) {
+    if (picks_since_poll_ >= picks_per_poll_ || coarse_now() != last_poll_) {
         poll_is_due_ = true;
     }
 }
@@ -282,7 +250,7 @@ bool Scheduler::poll(Clock::time_point until) noexcept {
     ReadyList& ready = worker_.ready_list();
     ready.clear();
     worker_.poller().wait(until, ready);
-    last_poll_ = now_ = coarse_now();
+    last_poll_ = coarse_now();
     const std::uint32_t picks = std::exchange(picks_since_poll_, 0);
     poll_is_due_ = false;
     for (Waiter* waiter : ready.waiters()) {
@@ -367,11 +335,11 @@ bool Scheduler::wait_in_place(const FiberControl& fiber) noexcept {
         return false;
     }
     count_pick();
-    end_runs();
+    note_run(run_timer_.end_last_run());
     // Notified: what was left may lie in Boost's remote queue, where only the dispatcher looks. To trim the
     // stacks is for the dispatcher as well, which has room for it.
     poll_is_due_ = sleep_for_own_sake(worker_.stacks().next_trim()) || poll_is_due_;
-    runs_began_ = run_ticks();
+    run_timer_.begin();
     // Who is not the first is not picked before it has left its stack.
     if (ready_.peek() != as_runnable(*fiber.context())) {
         return false;
@@ -407,14 +375,14 @@ SessionControl* Scheduler::next_session(const FiberControl& carrier) noexcept {
     }
     SessionControl* session = take_session(carrier);
     if (session == nullptr && alone_ && may_wait_on(carrier, __builtin_frame_address(0))) {
-        end_runs();
+        note_run(run_timer_.end_last_run());
         poll_is_due_ = sleep_for_own_sake(worker_.stacks().next_trim()) || poll_is_due_;
-        runs_began_ = run_ticks();
+        run_timer_.begin();
         // Who asks the carrier to stop meanwhile does not mean the next one.
         const bool is_over = poll_is_due_ || carrier.stop.is_requested();
         session = is_over ? nullptr : take_session(carrier);
     } else if (session != nullptr) {
-        note_run();
+        note_run(run_timer_.end_run());
     }
     if (session != nullptr) {
         begin_run();

@@ -12,6 +12,7 @@
 #include "runtime/fiber_control.hpp"
 #include "runtime/fiber_switch.hpp"
 #include "runtime/injection_queue.hpp"
+#include "runtime/run_timer.hpp"
 #include "runtime/session_control.hpp"
 #include "runtime/work_deque.hpp"
 
@@ -103,9 +104,7 @@ public:
     /// Fibers and sessions that are ready to run here, but for pinned ones.
     [[nodiscard]] std::size_t queued() const noexcept { return ready_.size() + arrivals_.size(); }
     /// As RuntimeStats::longest_run, in ticks of run_clock.
-    [[nodiscard]] std::uint64_t longest_run() const noexcept {
-        return longest_run_.load(std::memory_order_relaxed);
-    }
+    [[nodiscard]] std::uint64_t longest_run() const noexcept { return run_timer_.longest(); }
 
 private:
     using Clock = std::chrono::steady_clock;
@@ -121,9 +120,7 @@ private:
     [[nodiscard]] boost::fibers::context* take_ready() noexcept;
     [[nodiscard]] bool on_dispatcher() const noexcept { return running_context() == dispatcher_; }
     void note_switch(const boost::fibers::context* next) noexcept;
-    void note_run() noexcept;
-    void end_runs() noexcept;
-    void note_notable_run(std::uint64_t run) noexcept;
+    void note_run(bool is_long) noexcept;
     [[nodiscard]] Runnable* pop_ready() noexcept;
     [[nodiscard]] Runnable* take_queued() noexcept;
     [[nodiscard]] Runnable* take_migrating() noexcept;
@@ -176,10 +173,7 @@ private:
     // With forced migration: fibers that last ran elsewhere, and that nobody has taken in yet.
     InjectionQueue arrivals_;
 
-    std::uint64_t runs_began_;  // in ticks: those that have not been timed yet, up to four
-    std::atomic<std::uint64_t> longest_run_{0};
-    // In ticks: the longest run so far, or kLongRun if that is less. One comparison serves both.
-    std::uint64_t notable_run_ = 0;
+    RunTimer run_timer_;
     bool poll_is_due_ = false;
     std::uint64_t finished_seen_ = 0;  // of the worker's fibers, when Boost last let go of such
     bool pinned_first_ = false;
@@ -187,9 +181,7 @@ private:
     SessionControl* unfit_ = nullptr;
     std::uint32_t picks_since_poll_ = 0;
     std::uint32_t picks_per_poll_ = 1;  // the first comes at once
-    // By the coarse clock.
-    Clock::time_point last_poll_{};
-    Clock::time_point now_{};  // at the last pick
+    Clock::time_point last_poll_{};     // by the coarse clock
     // Since when surplus has been seen; zero: not yet.
     Clock::time_point surplus_since_{};
     // Two-bit predictor: whether to look before sleeping pays.

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cstddef>
+#include <cstdint>
+#include <set>
+
 #include "runtime/descriptors.hpp"
 
 namespace coir::detail {
@@ -10,6 +14,17 @@ namespace {
 // Of runtimes that no test has.
 constexpr PollerNumber kFirst{0xfffe'0000, 3};
 constexpr PollerNumber kSecond{0xfffe'0001, 5};
+
+// A close would wait for pollers that have nothing to do with it.
+TEST(PollerNumber, HasAGateOfItsOwnInSmallRuntimes) {
+    std::set<std::size_t> gates;
+    for (std::uint64_t runtime = 1; runtime != 4; ++runtime) {
+        for (std::uint64_t worker = 0; worker != 16; ++worker) {
+            gates.insert(PollerNumber(runtime, worker).gate().index());
+        }
+    }
+    EXPECT_EQ(gates.size(), 3U * 16U);
+}
 
 // Who closes a descriptor waits for batches at these, and at no others.
 TEST(Poller, TellsAStateThatItMayHaveEventsForIt) {
@@ -21,11 +36,10 @@ TEST(Poller, TellsAStateThatItMayHaveEventsForIt) {
     EXPECT_EQ(state->gates, 0U);
     bool moved = false;
     ASSERT_TRUE(first.watch(ends.first.get(), *state, IoState::reading, false, moved));
-    EXPECT_EQ(state->gates, EventBatch::Gate(kFirst.value()).bit());
+    EXPECT_EQ(state->gates, kFirst.gate().bit());
     ASSERT_TRUE(second.watch(ends.first.get(), *state, IoState::reading, false, moved));
     EXPECT_TRUE(moved);
-    EXPECT_EQ(state->gates,
-              EventBatch::Gate(kFirst.value()).bit() | EventBatch::Gate(kSecond.value()).bit())
+    EXPECT_EQ(state->gates, kFirst.gate().bit() | kSecond.gate().bit())
         << "what the first has found before may still lie there";
     ends.first.reset();
     IoState::recycle(state);

@@ -229,10 +229,10 @@ TEST(RuntimeStats, TakeLongRunsInARowForSeveral) {
     Runtime runtime({.workers = 1});
     runtime.run([&] {
         std::vector<FiberHandle<void>> busy;
-        for (int i = 0; i != 8; ++i) {
+        for (int i = 0; i != 5; ++i) {
             busy.push_back(spawn([&] {
                 const auto start = Clock::now();
-                while (Clock::now() < start + 15ms) {
+                while (Clock::now() < start + 40ms) {
                 }
                 const auto run = Clock::now() - start;  // it may have been preempted
                 longest = std::max(longest, run);
@@ -246,7 +246,7 @@ TEST(RuntimeStats, TakeLongRunsInARowForSeveral) {
     runtime.stop();
     // Between the runs as well.
     const auto elsewhere = Clock::now() - began - sum;
-    EXPECT_GE(runtime.stats().longest_run, 14ms);
+    EXPECT_GE(runtime.stats().longest_run, 39ms);
     EXPECT_LE(runtime.stats().longest_run, longest + kCoarseTick + elsewhere);
 }
 

@@ -75,7 +75,7 @@ struct RuntimeStats {
     std::uint64_t blocking_queued = 0;   ///< Such calls that no thread has begun.
 
     /// The longest time that a fiber has run without letting others run. It may be too long by a tick of the kernel's
-    /// coarse clock (1 to 10 ms): runs are timed by fours, or up to the one in which that clock has moved on.
+    /// coarse clock (1 to 10 ms), and up to three runs late: short runs are timed by fours.
     std::chrono::nanoseconds longest_run{0};
 
     [[nodiscard]] std::uint64_t alive() const noexcept { return spawned - finished; }
