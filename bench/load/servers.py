@@ -35,14 +35,15 @@ class CpuTime:
 
 
 def built(name):
-    """The newest program of that name in the repository's build directories, but for those that train. The
-    floor is that of the newest server's build, so that both are built alike."""
+    """The newest program of that name in the repository's build directories, but for those that train and those of
+    patched sources. The floor is that of the newest server's build, so that both are built alike."""
     root = os.path.join(REPOSITORY, "build*")
     if name == "coir-floor" and (server := built("coir-server")):
         root = os.path.dirname(os.path.dirname(server))
     found = glob.glob(os.path.join(root, "**", name), recursive=True)
-    to_train = os.path.join(REPOSITORY, "build", "train", "")
-    found = (path for path in found if os.path.isfile(path) and not path.startswith(to_train))
+    build = os.path.join(REPOSITORY, "build")
+    others = tuple(os.path.join(build, it, "") for it in ("train", "ablation", "ticks"))
+    found = (path for path in found if os.path.isfile(path) and not path.startswith(others))
     return max(found, key=os.path.getmtime, default=None)
 
 
@@ -128,6 +129,11 @@ class Server:
             system += int(fields[12])
         return CpuTime(seconds, user, system)
 
+    def log(self):
+        """What the processes have said so far."""
+        size = os.fstat(self._log.fileno()).st_size
+        return os.pread(self._log.fileno(), size, 0).decode(errors="replace")
+
     def stop(self):
         """Ends the processes, and returns their exit statuses; those that had to be killed are not 0."""
         for process in self.processes:
@@ -158,8 +164,7 @@ class Server:
     def _wait_until_listening(self, count):
         deadline = time.monotonic() + self._start_seconds
         while True:
-            size = os.fstat(self._log.fileno()).st_size
-            text = os.pread(self._log.fileno(), size, 0).decode(errors="replace")
+            text = self.log()
             if text.count("listening") >= count:
                 return
             ended = self.processes[-1].poll() is not None
