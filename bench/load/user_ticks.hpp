@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <cstdio>
 
-/// For ticks.patch: the processor's ticks between the end of one system call and the beginning of the next, per answer
-/// that is sent. For programs with one thread that serves.
+/// For ticks.patch: the processor's ticks between the end of one system call and the beginning of the next, per send:
+/// of the baseline mix that is per answer. For programs with one thread that serves.
 namespace coir::bench::user_ticks {
 
 // Between an answer and a poll that sleeps, or around an interrupt, lies what no request needs.

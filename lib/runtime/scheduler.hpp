@@ -28,8 +28,7 @@ class IdleWorkers;
 /// from the queue. (Where there is but one worker, a fiber may do so too, see wait_in_place() and
 /// next_session().) The dispatcher runs when the queue is empty, and in between after as many picks as there were in
 /// the queue the last time, kLeastPicks at least and kMostPicks at most, or when the kernel's coarse clock has moved on
-/// (1 to 10 ms), so that ready fibers cannot starve I/O, timers and fibers woken by other
-/// threads.
+/// (1 to 10 ms), so that ready fibers cannot starve I/O, timers and fibers woken by other threads.
 ///
 /// Threads: its worker, except where said.
 class Scheduler : public boost::fibers::algo::algorithm {

@@ -1,6 +1,7 @@
 #include "coir/net/resolver.hpp"
 
 #include <gtest/gtest.h>
+#include <net/if.h>
 #include <netdb.h>
 
 #include <atomic>
@@ -76,11 +77,12 @@ TEST(Resolver, RefusesAddressesInOldWaysOfWriting) {
 }
 
 TEST(Resolver, TakesALiteralWithAZoneWithAndWithoutBrackets) {
-    const auto plain = resolve("fe80::1%lo", 80, soon());
-    if (!plain) {
+    if (::if_nametoindex("lo") == 0) {
         // A zone is the name of an interface, and lo is the only one that a host may be expected to have.
-        GTEST_SKIP() << "no IPv6 or no lo here: " << plain.error().message();
+        GTEST_SKIP() << "no interface lo here";
     }
+    const auto plain = resolve("fe80::1%lo", 80, soon());
+    ASSERT_TRUE(plain) << plain.error().message();
     EXPECT_EQ(resolve("[fe80::1%lo]", 80, soon()).value(), *plain);
     EXPECT_EQ(resolve("[localhost]", 80, soon()).error(), ResolveErrc::host_not_found);
 }
@@ -106,7 +108,7 @@ TEST(Resolver, KnowsTheServicesOfTheSystem) {
 TEST(Resolver, FindsLocalhostOnAFiberAndOnAPlainThread) {
     const ResolveOptions ipv4{.family = AddressFamily::ipv4, .only_configured_families = false};
     const auto here = resolve("localhost", 8080, soon(), ipv4);
-    if (!here) {
+    if (here.error().category() == resolve_category()) {
         // The name is the host's to know, and a bare root has no /etc/hosts.
         GTEST_SKIP() << "no localhost here: " << here.error().message();
     }
