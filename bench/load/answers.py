@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 sys.dont_write_bytecode = True
 
+from script import Failed
 from servers import HOST, Server
 
 TIMEOUT_SECONDS = 5
@@ -53,7 +54,7 @@ VARIATIONS = [
 ]
 
 
-class WrongAnswer(Exception):
+class WrongAnswer(Failed):
     pass
 
 

@@ -35,7 +35,7 @@ class Bounds:
 
     def report(self, figures, parts, key):
         """Prints all; returns whether every figure is as known and within its limit."""
-        limits, targets = self._all["limits"], self._all["targets"]
+        limits = self._all["limits"]
         if key and key not in self._all["figures"]:
             print(f"No instructions are known of a build like this one ({key}): only limits hold.")
         print(f"{'per request':44}{'counted':>10}{'known':>10}{'limit':>8}")
@@ -48,9 +48,6 @@ class Bounds:
             if now > limits.get(name, now):
                 verdicts.append("OVER THE LIMIT")
             good = good and not verdicts
-            if name in targets:
-                met = "met" if now <= targets[name] else "missed"
-                verdicts.append(f"target {targets[name]:,}: {met}")
             line = f"{name:44}{_text(now)}{_text(value)}{_text(limits.get(name), 8)}"
             print("  ".join((line, *verdicts)))
             if shares := parts.get(name.removeprefix("instructions/")):

@@ -3,16 +3,17 @@
 import os
 import re
 
+from script import CannotRunHere, Failed
 
 COMPILERS = {"Clang": rb"clang version (\d+)\.", "GCC": rb"GCC: \([^)]*\) (\d+)\."}
 COUNTED = {"CMAKE_BUILD_TYPE": "Release", "COIR_MARCH": "", "COIR_LTO": "ON", "COIR_SANITIZE": ""}
 
 
-class Unknown(Exception):
+class Unknown(CannotRunHere):
     pass
 
 
-class NotCountable(Exception):
+class NotCountable(Failed):
     pass
 
 

@@ -9,11 +9,13 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
+from script import Failed
+
 COMMAND = ("valgrind", "--tool=callgrind", "-q", "--compress-strings=no")
 _LIBC_COPY = re.compile(r"__(?:mem|str)\w+?_(avx2?|evex|avx512|sse2|sse42|ssse3)_")
 
 
-class BadProfile(Exception):
+class BadProfile(Failed):
     pass
 
 

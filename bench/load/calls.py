@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from contextlib import contextmanager
 
+from script import CannotRunHere
 from syscalls import ATTACH_SECONDS, KINDS, traced
 
 _STAMPED = re.compile(r"^(\d+) +(\d+\.\d+) (.*)$")
@@ -32,7 +33,7 @@ _CLOCK_MONOTONIC_COARSE = 6  # in <linux/time.h>; Python's time module does not 
 EARLY_SECONDS = time.clock_getres(_CLOCK_MONOTONIC_COARSE) / 2
 
 
-class CannotTrace(Exception):
+class CannotTrace(CannotRunHere):
     pass
 
 

@@ -14,6 +14,7 @@ import time
 from contextlib import contextmanager
 
 import answers
+from script import Failed
 from servers import HOST
 
 PATIENCE_SECONDS = 20
@@ -23,7 +24,7 @@ MIX = [(answers.GET, b"55"), (answers.POST_SIZED, b"75"), (answers.POST_CHUNKED,
 _DATE = re.compile(rb"Date: [^\r]{29}\r")
 
 
-class Stuck(Exception):
+class Stuck(Failed):
     pass
 
 

@@ -3,13 +3,10 @@
 import resource
 
 import answers
+from script import CannotRunHere
 
 PER_SOURCE = 10_000  # connections from one address: the usual range has 28,000 ports
 BESIDE = 128  # descriptors that a server or a script has open beside the connections
-
-
-class CannotRunHere(Exception):
-    pass
 
 
 def raise_descriptor_limit(needed):

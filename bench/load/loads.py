@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from dataclasses import asdict, dataclass
 
+from script import Failed
 from servers import HOST
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -15,7 +16,7 @@ PIPELINE_DEPTH = 16
 STEADY_PATIENCE = 120  # to connect all, 256 at a time
 
 
-class LoadFailed(Exception):
+class LoadFailed(Failed):
     pass
 
 
@@ -50,6 +51,10 @@ class SteadyResult:
     microseconds: int
     cpu_nanoseconds: int  # of the servers
 
+    @property
+    def cpu_microseconds_per_request(self):
+        return self.cpu_nanoseconds / 1000 / self.requests
+
 
 def missing_programs(profiles, short_lived, strace):
     programs = {"taskset": "util-linux"}
@@ -77,9 +82,12 @@ def run_load(profile, port, *, seconds, connections, cpus, short_lived, answer_b
         threads = min(len(cpus), connections)
         command = ["wrk", "-t", str(threads), "-c", str(connections), "-d", f"{seconds}s"]
         command += ["-s", os.path.join(HERE, SCRIPTS[profile]), f"http://{HOST}:{port}/"]
-    done = subprocess.run(
-        pin + command, capture_output=True, text=True, timeout=seconds + 30, check=False
-    )
+    try:
+        done = subprocess.run(
+            pin + command, capture_output=True, text=True, timeout=seconds + 30, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise LoadFailed(f"{' '.join(command)} did not end in time") from error
     line = re.search(r"^result (.*)$", done.stdout, re.MULTILINE)
     if done.returncode != 0 or not line:
         raise LoadFailed(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
@@ -100,11 +108,14 @@ def run_load(profile, port, *, seconds, connections, cpus, short_lived, answer_b
     return result
 
 
-def run_steady(steady, profile, server, *, seconds, connections, cpus, answer_bytes):
+def run_steady(
+    steady, profile, server, *, seconds, connections, cpus, answer_bytes, warm_up_seconds=0.5
+):
     """One run of coir-steady, which reads the server's CPU clock itself; raises LoadFailed."""
     command = ["taskset", "-c", ",".join(map(str, cpus)), steady]
     command += ["--profile", profile, "--host", HOST, "--port", str(server.port)]
     command += ["--connections", str(connections), "--threads", str(min(len(cpus), connections))]
+    command += ["--warm-up-ms", str(round(warm_up_seconds * 1000))]
     command += ["--measured-ms", str(round(seconds * 1000)), "--answer-bytes", str(answer_bytes)]
     for pid in server.pids:
         command += ["--pid", str(pid)]

@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from statistics import median
 
+import spread
+
 DISTURBED_SHARE = 0.05
 
 
@@ -70,30 +72,33 @@ def print_ratios(ours, yardstick):
     print(f"       ratio    {latest['rate']:14.3f} {latest['cpu']:16.3f}", flush=True)
 
 
-def _spread(values, form):
-    return f"{median(values):{form}} ({min(values):{form}} .. {max(values):{form}})"
-
-
-def print_summary(profile, rounds):
-    """`rounds`: {server: [Round]}, ours first and the yardstick second."""
+def print_summary(profile, rounds, aim):
+    """`rounds`: {server: [Round]}, ours first and the yardstick second. True if `aim` is certainly missed."""
     (our_name, ours), (yardstick_name, yardstick) = rounds.items()
     disturbed = sum(measured.disturbed for measured in ours + yardstick)
     print(
-        f"\n{profile}: median (min .. max) of {len(ours)} rounds,"
+        f"\n{profile}, {len(ours)} rounds: {spread.HEADING};"
         f" {disturbed} of {2 * len(ours)} measurements disturbed"
     )
     for server, measured in rounds.items():
         print(
-            f"  {server:6} CPU us/request {_spread([m.cpu_microseconds for m in measured], '.4f')}"
+            f"  {server:6} CPU us/request {spread.text([m.cpu_microseconds for m in measured], '.4f')}"
             f"   user {median(m.user_microseconds for m in measured):.4f}"
-            f"   requests/s {_spread([m.rate for m in measured], ',.0f')}"
+            f"   requests/s {median(m.rate for m in measured):,.0f}"
         )
     found = ratios(ours, yardstick)
-    print(f"  {our_name}/{yardstick_name}: CPU per request {_spread(found['cpu'], '.3f')}")
-    print(
-        f"  {our_name}/{yardstick_name}: requests per second {_spread(found['rate'], '.3f')}",
-        flush=True,
-    )
+    title = f"  {our_name}/{yardstick_name}: "
+    print(f"{title}CPU per request {spread.text(found['cpu'], '.3f')}")
+    quiet = [(a, b) for a, b in zip(ours, yardstick) if not (a.disturbed or b.disturbed)]
+    if quiet and len(quiet) < len(ours):
+        found_quiet = ratios(*zip(*quiet))["cpu"]
+        print(f"{title}the same of {len(quiet)} rounds without others {spread.text(found_quiet, '.3f')}")
+    print(f"{title}requests per second {spread.text(found['rate'], '.3f')}", flush=True)
+    if aim is None:
+        return False
+    verdict = spread.verdict(found["cpu"], aim)
+    print(f"{title}at most {aim:g}: {verdict}", flush=True)
+    return verdict == "missed"
 
 
 def print_syscalls(server, requests, rates):

@@ -2,6 +2,7 @@
 
 import glob
 import os
+import resource
 import socket
 import subprocess
 import tempfile
@@ -78,6 +79,12 @@ def busy_seconds(cpus):
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
+def cpu_seconds_of_children():
+    """What the commands have used that this script has run and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def commands(program, workers, port, arguments=()):
     """A floor has one thread, so it takes as many processes as coir-server takes workers."""
     command = [program, "--host", HOST, "--port", str(port)]
@@ -118,8 +125,8 @@ class Server:
 
     def cpu_time(self):
         # Another process's CPU clock, as clock_getcpuclockid(3) makes it: unlike schedstat in /proc
-        # it includes the slice that is running now, and threads that have ended. taskset execs, so
-        # the id is the server's own.
+        # it includes the slice that is running now, and threads that have ended. setpriv and taskset exec,
+        # so the id is the server's own.
         seconds = sum(time.clock_gettime((~pid << 3) | 2) for pid in self.pids)
         user = system = 0
         for pid in self.pids:
@@ -150,10 +157,11 @@ class Server:
         return statuses
 
     def _start(self, command):
-        # A session of its own: Ctrl-C reaches only the script, which then stops its servers.
+        # A session of its own: Ctrl-C reaches only the script, which then stops its servers. If the script is killed,
+        # they are as well.
         self.processes.append(
             subprocess.Popen(
-                command,
+                ["setpriv", "--pdeathsig", "KILL", *command],
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
                 stderr=subprocess.STDOUT,

@@ -6,13 +6,15 @@ import re
 import shutil
 import subprocess
 
+import script
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.path.join(ROOT, "build", "others")
 BUILD_LIMIT_S = 600
 
 
-class Failed(Exception):
+class Failed(script.Failed):
     """A program has failed, hung, or answered wrongly."""
 
 
