@@ -21,7 +21,7 @@ public:
     Acceptor(std::shared_ptr<ServerCore> core, net::TcpListener listener) noexcept
         : core_(std::move(core)), listener_(std::move(listener)) {}
 
-    /// Starts a fiber for each connection until stop(). Suspends: all the time.
+    /// Starts a session for each connection until stop(). Suspends: all the time.
     void run() noexcept;
     /// Ends run() and closes the listener; clients in its queue have been told that they are connected,
     /// and are kept for start_late(). Does not wait, also where run() cannot end because its worker computes.

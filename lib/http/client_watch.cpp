@@ -1,7 +1,5 @@
 #include "client_watch.hpp"
 
-#include <utility>
-
 #include "coir/net/socket_access.hpp"
 #include "coir/runtime/time_limit.hpp"
 
@@ -11,8 +9,13 @@ std::stop_token ClientWatch::token() {
     if (!gone_) {
         std::stop_source gone;
         net::detail::SocketAccess::source(*stream_).stop_on_hang_up(gone).value();
-        TimeLimit::current().stop_at_end(gone);
-        gone_ = std::move(gone);
+        gone_ = gone;
+        try {
+            TimeLimit::current().stop_at_end(gone);
+        } catch (...) {
+            forget();
+            throw;
+        }
     }
     return gone_->get_token();
 }

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <utility>
@@ -57,13 +58,24 @@ bool is_silent(const Exchange& exchange) noexcept {
 
 }  // namespace
 
+struct Connection::Leaving {
+    LingerPlace place;
+    Farewell farewell;
+};
+
 Connection::Connection(net::TcpStream stream, OpenConnection open) noexcept
     : open_(std::move(open)),
       stream_(std::move(stream)),
       requests_left_(allowed_requests(server().options) & kMostRequests),
+      wait_end_(Deadline::roughly_after(server().options.header_timeout)),
       entry_(server().connections, stream_, ServerCore::worker_index()) {}
 
+Connection::~Connection() = default;
+
 NextTurn Connection::turn(Result<void> waited) noexcept {
+    if (is_leaving_) [[unlikely]] {
+        return waited ? go_on_with_farewell() : NextTurn::none();
+    }
     handlers_ = &TimeLimit::current();
     // When time is over, or the server stops, a request may have come in the same moment.
     bool is_over = !waited;
@@ -71,16 +83,13 @@ NextTurn Connection::turn(Result<void> waited) noexcept {
         const Next next = serve_with_exchange();
         const bool is_closing = server().connections.is_closing();
         if (next == Next::idle) {
-            has_begun_ = true;
+            wait_end_ = Deadline::roughly_after(server().options.idle_timeout);
         } else if (next != Next::nothing || is_over || is_closing) {
-            end(next);
-            return NextTurn::none();
+            return end(next);
         }
         if (!is_closing) [[likely]] {
-            // A stop from now on wakes us.
-            const ServerOptions& options = server().options;
-            return stream_.when_readable(Deadline::roughly_after(
-                has_begun_ ? options.idle_timeout : options.header_timeout));
+            // A stop from now on wakes us. After a wake for nothing (urgent data) the time goes on.
+            return stream_.when_readable(wait_end_);
         }
         is_over = true;
     }
@@ -119,12 +128,29 @@ NextTurn Connection::turn(Result<void> waited) noexcept {
     return next;
 }
 
-void Connection::end(Next next) noexcept {
+NextTurn Connection::end(Next next) noexcept {
     if (next == Next::abort) {
         (void)stream_.set_reset_on_close();
-    } else if (next != Next::close) {
-        say_farewell(stream_, server());
     }
+    return next == Next::abort || next == Next::close ? NextTurn::none() : begin_farewell();
+}
+
+// Waits for its client as for a request: without a stack.
+NextTurn Connection::begin_farewell() noexcept {
+    if (auto place = LingerPlace::try_take(server())) {
+        leaving_.reset(new (std::nothrow) Leaving{*std::move(place), Farewell(server().options)});
+        is_leaving_ = leaving_ != nullptr && stream_.shutdown(net::Shutdown::write);
+        if (is_leaving_) {
+            return go_on_with_farewell();
+        }
+    }
+    (void)finish_at_once(stream_);
+    return NextTurn::none();
+}
+
+NextTurn Connection::go_on_with_farewell() noexcept {
+    const auto until = leaving_->farewell.drop_arrived(stream_);
+    return until ? stream_.when_readable(*until) : NextTurn::none();
 }
 
 Connection::Next Connection::serve(Exchange& exchange) {
@@ -192,6 +218,7 @@ Connection::Next Connection::serve_arrived(Exchange& exchange, bool& has_answere
             if (exchange.wire.is_over_limit() && next == Next::idle) {
                 next = flush(exchange, next);
             }
+            exchange.wire.has_answered();
         }
     }
     has_answered = answered != 0;
@@ -209,7 +236,8 @@ Connection::Next Connection::flush(Exchange& exchange, Next next) noexcept {
     if (flushed) {
         return next;
     }
-    return flushed.error() == std::errc::timed_out ? Next::abort : Next::close;
+    const bool looks_whole = exchange.sink.has_started() && exchange.sink.ends_with_connection();
+    return flushed.error() == std::errc::timed_out || looks_whole ? Next::abort : Next::close;
 }
 
 [[gnu::always_inline]] inline Connection::Next Connection::answer(Exchange& exchange) {

@@ -22,6 +22,9 @@ namespace coir::http {
 class Connection final {
 public:
     Connection(net::TcpStream stream, OpenConnection open) noexcept;
+    ~Connection();
+    Connection(const Connection&) = delete;
+    Connection& operator=(const Connection&) = delete;
 
     /// All that can be done until the next request has to be waited for. Whatever happens, it stays in here.
     [[nodiscard]] NextTurn turn(Result<void> waited) noexcept;
@@ -61,7 +64,9 @@ private:
     [[nodiscard, gnu::noinline]] Next refuse_without_memory() noexcept;
     [[nodiscard, gnu::noinline]] Next say_without_memory(Exchange& exchange) noexcept;
     [[nodiscard]] Next reply_and_linger(Exchange& exchange, Status status);
-    void end(Next next) noexcept;
+    [[nodiscard]] NextTurn end(Next next) noexcept;
+    [[nodiscard]] NextTurn begin_farewell() noexcept;
+    [[nodiscard]] NextTurn go_on_with_farewell() noexcept;
     [[nodiscard]] Next flush(Exchange& exchange, Next next) noexcept;
     [[nodiscard]] bool may_keep(const Exchange& exchange) const noexcept;
 
@@ -72,10 +77,13 @@ private:
     const OpenConnection open_;
     net::TcpStream stream_;
     std::uint64_t requests_left_ : 62;  // until the connection closes
-    bool has_begun_ : 1 = false;        // a request has been answered
     bool is_flooded_ : 1 = false;       // the last read was full: the next wait may be none
+    bool is_leaving_ : 1 = false;       // the last word has been said
+    Deadline wait_end_;                 // of the wait for the next request
     TimeLimit* handlers_ = nullptr;     // how long they may take; of the turn's fiber
     ConnectionRegistry::Entry entry_;
+    struct Leaving;
+    std::unique_ptr<Leaving> leaving_;
 };
 
 }  // namespace coir::http

@@ -4,6 +4,8 @@
 #include <atomic>
 #include <cstddef>
 #include <mutex>
+#include <optional>
+#include <stop_token>
 
 #include "coir/net/tcp_stream.hpp"
 
@@ -21,7 +23,9 @@ public:
     /// The server is stopping. Every connection looks for that once more: a wait for its client, the one that
     /// it is in or else its next, ends for nothing. Threads: any.
     void wake_all_to_close() noexcept;
-    /// Ends every connection in both directions, those that enter later too. Threads: any.
+    /// Ends the reads and writes of every connection, those that enter later too. Their ends are their own affair: a
+    /// body that looks whole where it ends must be reset. Threads: any; callbacks of who waits for the end of a client
+    /// run here.
     void cut_all() noexcept;
     [[nodiscard]] bool is_closing() const noexcept {
         return closing_.load(std::memory_order_seq_cst);  // on x86-64 as cheap as relaxed
@@ -33,7 +37,12 @@ private:
 
     struct alignas(64) Shard {
         std::mutex mutex;
-        Entry* first = nullptr;  // under mutex
+        // Both under mutex.
+        Entry* first = nullptr;
+        Entry* first_cut = nullptr;
+
+        /// Cuts one that has not been. Returns whom to tell, without the lock; none if all have been.
+        [[nodiscard]] std::optional<std::stop_source> cut_one() noexcept;
     };
 
     template <typename Visit>
@@ -60,10 +69,16 @@ public:
 private:
     friend class ConnectionRegistry;
 
+    // Under the shard's mutex.
+    void link(Entry*& first) noexcept;
+    void unlink() noexcept;
+
     net::TcpStream& stream_;
     Shard& shard_;
-    Entry* previous_ = nullptr;  // under the shard's mutex
-    Entry* next_ = nullptr;      // under the shard's mutex
+    // Under the shard's mutex.
+    Entry* previous_ = nullptr;
+    Entry* next_ = nullptr;
+    bool is_cut_ = false;
 };
 
 }  // namespace coir::http

@@ -27,6 +27,7 @@ void Exchange::reset() noexcept {
     source.reset();
     parser.reset();
     response.reset();
+    sink.begin();
 }
 
 ExchangePool::ExchangePool(const ServerOptions& options, const ConnectionRegistry& connections)

@@ -6,7 +6,6 @@
 
 #include "coir/base/syscall.hpp"
 #include "coir/runtime/this_fiber.hpp"
-#include "patience.hpp"
 #include "server_core.hpp"
 
 namespace coir::http {
@@ -22,7 +21,7 @@ struct Dropped {
 };
 
 // Never inlined: the buffer would lie in the frame of a connection that waits.
-[[gnu::noinline]] Dropped drop_arrived(net::TcpStream& stream) noexcept {
+[[gnu::noinline]] Dropped drop_all(net::TcpStream& stream) noexcept {
     std::array<std::byte, 4096> dropped;
     std::size_t bytes = 0;
     for (int i = 0; i < kReadsInARow; ++i) {
@@ -42,44 +41,43 @@ struct Dropped {
 
 }  // namespace
 
+Farewell::Farewell(const ServerOptions& options) noexcept
+    : patience_(options.linger_timeout, options.slowest_bytes_per_second),
+      end_(Deadline::roughly_after(std::max(options.linger_timeout, options.body_timeout))) {}
+
+std::optional<Deadline> Farewell::drop_arrived(net::TcpStream& stream) noexcept {
+    if (waits_since_) {
+        patience_.spend(coarse_now() - *waits_since_);
+        if (patience_.is_over()) {
+            return std::nullopt;
+        }
+    }
+    const Dropped dropped = drop_all(stream);
+    if (dropped.end == Dropped::End::finished || end_.has_passed(coarse_now())) {
+        return std::nullopt;
+    }
+    patience_.earn(dropped.bytes);
+    if (dropped.end == Dropped::End::much) {
+        this_fiber::yield();  // the next wait will be none
+    }
+    waits_since_ = coarse_now();
+    return std::min(end_, Deadline::roughly_after(patience_.left()));
+}
+
 void linger(net::TcpStream& stream, const ServerOptions& options) noexcept {
     if (!stream.shutdown(net::Shutdown::write)) {
         return;
     }
-    Patience patience(options.linger_timeout, options.slowest_bytes_per_second);
-    const Deadline end =
-        Deadline::roughly_after(std::max(options.linger_timeout, options.body_timeout));
-    for (;;) {
-        const Dropped dropped = drop_arrived(stream);
-        if (dropped.end == Dropped::End::finished || end.has_passed(coarse_now())) {
-            return;
-        }
-        patience.earn(dropped.bytes);
-        if (dropped.end == Dropped::End::much) {
-            this_fiber::yield();  // the next wait will be none
-        }
-        const auto begun = coarse_now();
-        if (!stream.wait_readable(std::min(end, Deadline::roughly_after(patience.left())))) {
-            return;
-        }
-        patience.spend(coarse_now() - begun);
-        if (patience.is_over()) {
+    Farewell farewell(options);
+    while (const auto until = farewell.drop_arrived(stream)) {
+        if (!stream.wait_readable(*until)) {
             return;
         }
     }
 }
 
 bool finish_at_once(net::TcpStream& stream) noexcept {
-    return !stream.shutdown(net::Shutdown::write) ||
-           drop_arrived(stream).end == Dropped::End::finished;
-}
-
-void say_farewell(net::TcpStream& stream, ServerCore& server) noexcept {
-    if (const auto place = LingerPlace::try_take(server)) {
-        linger(stream, server.options);
-    } else {
-        (void)finish_at_once(stream);
-    }
+    return !stream.shutdown(net::Shutdown::write) || drop_all(stream).end == Dropped::End::finished;
 }
 
 std::optional<LingerPlace> LingerPlace::try_take(ServerCore& server) noexcept {

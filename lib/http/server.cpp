@@ -1,7 +1,7 @@
 #include "coir/http/server.hpp"
 
 #include <algorithm>
-#include <chrono>
+#include <functional>
 #include <mutex>
 #include <stop_token>
 #include <utility>
@@ -12,6 +12,7 @@
 #include "coir/net/tcp_listener.hpp"
 #include "coir/runtime/spawn.hpp"
 #include "coir/runtime/this_fiber.hpp"
+#include "coir/sync/event.hpp"
 #include "server_core.hpp"
 
 namespace coir::http {
@@ -30,6 +31,8 @@ private:
     void join_acceptors();
     void start_late() noexcept;
     void join_connections();
+
+    class StopOnRequest;
 
     std::shared_ptr<ServerCore> shared_;
     // Under shared_->mutex while they change.
@@ -64,11 +67,32 @@ Result<net::SocketAddress> Server::Core::listen(const net::SocketAddress& addres
     return bound;
 }
 
+/// Stops the server when the token is triggered, while it lives. Who triggers it may be a poller, or hold locks: so a
+/// fiber of its own does it.
+class Server::Core::StopOnRequest final {
+public:
+    StopOnRequest(Core& core, const std::stop_token& token)
+        : on_request_(token, [this] { is_due_.set(); }),
+          stopper_(spawn({.name = "http stop"}, [this, &core] {
+              is_due_.wait();
+              core.stop(Deadline::after({}));
+          })) {}
+    /// Requires: the server has stopped, or does not start.
+    ~StopOnRequest() { is_due_.set(); }
+    StopOnRequest(const StopOnRequest&) = delete;
+    StopOnRequest& operator=(const StopOnRequest&) = delete;
+
+private:
+    Event is_due_;
+    const std::stop_callback<std::function<void()>> on_request_;
+    const FiberHandle<void> stopper_;  // whose end its destructor waits for
+};
+
 void Server::Core::serve() {
-    const std::stop_callback on_stop(this_fiber::stop_token(),
-                                     [this] { stop(Deadline::after(std::chrono::seconds(0))); });
+    const std::stop_token token = this_fiber::stop_token();
     // From here on the waits end because the server has stopped.
     const this_fiber::Shield shield;
+    const StopOnRequest on_request(*this, token);
     {
         const std::lock_guard lock(shared_->mutex);
         shared_->prepare();
@@ -98,6 +122,7 @@ void Server::Core::join_acceptors() {
     } catch (...) {
         stop(Deadline::after({}));
         fibers.clear();  // joins
+        join_connections();
         throw;
     }
     for (auto& fiber : fibers) {
@@ -124,7 +149,9 @@ void Server::Core::join_connections() {
         if (!shared_->changed.wait_until(lock, deadline) &&
             stop_deadline_.has_passed(Deadline::Clock::now())) {
             cut = true;
+            lock.unlock();  // who hears of it may need it
             shared_->connections.cut_all();
+            lock.lock();
         }
     }
 }

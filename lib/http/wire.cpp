@@ -12,9 +12,6 @@
 namespace coir::http {
 namespace {
 
-// Some 100 us of work at 8 to 64 KiB each.
-constexpr unsigned kTransfersInARow = 32;
-
 // Of a file that is being sent.
 bool is_files_own(std::error_code error) noexcept {
     return error == Errc::unexpected_eof || error == std::errc::invalid_argument ||
@@ -24,10 +21,9 @@ bool is_files_own(std::error_code error) noexcept {
 
 }  // namespace
 
-void Wire::give_way() noexcept {
-    if (++transfers_ % kTransfersInARow == 0) {
-        this_fiber::yield();
-    }
+void Wire::let_others_run() noexcept {
+    this_fiber::yield();
+    work_ = 0;
 }
 
 bool Wire::is_callers_own(std::error_code error, Deadline servers) const noexcept {

@@ -57,9 +57,11 @@ public:
     [[nodiscard]] bool is_callers_own(std::error_code error, Deadline servers) const noexcept;
     /// Before reads, and writes of a handler's: lets others run now and then. A peer that sends or reads as fast
     /// as this fiber works would keep its worker else, for nothing ever has to be waited for.
-    void give_way() noexcept;
+    void give_way() noexcept { has_worked(kWorkOfATransfer); }
+    /// After each answer, for many requests may have come in one read.
+    void has_answered() noexcept { has_worked(1); }
     /// Others have run just now.
-    void has_given_way() noexcept { transfers_ = 0; }
+    void has_given_way() noexcept { work_ = 0; }
     [[nodiscard]] bool is_over_limit() const noexcept {
         return out.size() >= options_.max_output_bytes;
     }
@@ -68,7 +70,17 @@ public:
 
 private:
     static constexpr std::size_t kNoMark = static_cast<std::size_t>(-1);
+    // Some 100 us of transfers, at 8 to 64 KiB each, or of answers that are quickly made. A burst of 64 is not cut.
+    static constexpr unsigned kWorkInARow = 96;
+    static constexpr unsigned kWorkOfATransfer = 3;
 
+    void has_worked(unsigned amount) noexcept {
+        work_ += amount;
+        if (work_ >= kWorkInARow) [[unlikely]] {
+            let_others_run();
+        }
+    }
+    void let_others_run() noexcept;
     template <typename Send>
     [[nodiscard]] Result<void> send_patiently(Deadline deadline, Send send) noexcept;
     [[nodiscard, gnu::noinline]] Result<void> flush_rest(Result<std::size_t> sent,
@@ -81,7 +93,7 @@ private:
     std::error_code failed_;
     Patience patience_;
     std::size_t mark_ = kNoMark;  // in `out`; kNoMark if something behind it has been sent
-    unsigned transfers_ = 0;
+    unsigned work_ = 0;           // since others have run
 };
 
 }  // namespace coir::http

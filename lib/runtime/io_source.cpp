@@ -252,10 +252,11 @@ void IoSource::wake_reader() noexcept {
     }
 }
 
-void IoSource::end_waits(bool shut_down) noexcept {
+// Returns whom to tell.
+std::stop_source IoSource::end_waits(bool shut_down) noexcept {
     IoState* const state = this->state();
     if (state == nullptr) {
-        return;
+        return std::stop_source(std::nostopstate);
     }
     // From the next line on the owner may learn of it and destroy *this; its destructor waits for us.
     state->closers.fetch_add(1, std::memory_order_relaxed);
@@ -277,7 +278,7 @@ void IoSource::end_waits(bool shut_down) noexcept {
             detail::wake(*reinterpret_cast<detail::Waiter*>(waiter), detail::WakeReason::canceled);
         }
     }
-    listener.request_stop();
+    return listener;
 }
 
 Result<void> IoSource::stop_on_hang_up(std::stop_source listener) noexcept {
@@ -292,6 +293,7 @@ Result<void> IoSource::stop_on_hang_up(std::stop_source listener) noexcept {
     bool moved = false;
     if (auto watched = worker->poller().watch(fd_.get(), *state, IoState::reading, false, moved);
         !watched) {
+        forget_hang_up();
         return watched;
     }
     if (moved) {
@@ -310,11 +312,15 @@ void IoSource::forget_hang_up() noexcept {
 }
 
 void IoSource::cancel() noexcept {
-    end_waits(false);
+    (void)end_waits(false).request_stop();
+}
+
+std::stop_source IoSource::cancel_untold() noexcept {
+    return end_waits(false);
 }
 
 void IoSource::close() noexcept {
-    end_waits(true);
+    (void)end_waits(true).request_stop();
 }
 
 bool IoSource::must_give_up() const noexcept {

@@ -123,6 +123,10 @@ context* Scheduler::next() noexcept {
     return ready;
 }
 
+void Scheduler::count_turn() noexcept {
+    Worker::count(runs_);
+}
+
 void Scheduler::begin_run() noexcept {
     Worker::count(runs_);
     prefetch_ahead(ready_, shares_);

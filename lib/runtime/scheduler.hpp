@@ -72,6 +72,8 @@ public:
     /// else's; where there is but one worker, waits for one on the carrier's stack. Null if it is the dispatcher's
     /// turn, or another fiber's, or the carrier has been asked to stop.
     [[nodiscard]] SessionControl* next_session(const FiberControl& carrier) noexcept;
+    /// A turn follows another of the same session at once.
+    void count_turn() noexcept;
     /// A session has ended, and no stack with it: a wait in place needs no look for that.
     void forgive_end() noexcept { ++finished_seen_; }
     /// The dispatcher is to free what has ended, before somebody waits in place.

@@ -129,6 +129,7 @@ void run_turns(SessionControl& session, FiberControl& carrier) noexcept {
         if (!waited) {
             break;
         }
+        Worker::current()->scheduler().count_turn();
         if (++in_a_row % kTurnsInARow == 0) {
             this_fiber::yield();
         }

@@ -2,14 +2,17 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <exception>
 #include <string>
 #include <string_view>
 #include <thread>
 #include <utility>
 
+#include "coir/runtime/this_fiber.hpp"
 #include "sample_routes.hpp"
 #include "support/tcp_client.hpp"
 
@@ -208,6 +211,43 @@ TEST(Connection, AChunkOverTheLimitIsRefusedWhateverComesBehindIt) {
             client.expect_end();
         }
     }
+}
+
+// It answered 32 reads full of requests in a row, some 9,000.
+TEST(Connection, APipelineGivesWayAfterSomeHundredRequests) {
+    std::atomic<std::uint64_t> handled = 0;
+    Router routes;
+    routes.get("/", [&](Request&, Response&) { ++handled; });
+    Served served(std::move(routes), {}, 1);
+    TcpClient flooder(served.port());
+    std::atomic<bool> done = false;
+    // How many are handled while this fiber gives way once.
+    auto watch = served.runtime().spawn([&] {
+        std::uint64_t most = 0;
+        while (!done) {
+            const std::uint64_t before = handled;
+            this_fiber::yield();
+            most = std::max(most, handled - before);
+        }
+        return most;
+    });
+    std::string burst;
+    for (int i = 0; i < 1000; ++i) {
+        burst += get("/");
+    }
+    std::thread receiver([&] {
+        for (int i = 0; i < 20 * 1000; ++i) {
+            (void)flooder.receive();
+        }
+    });
+    for (int i = 0; i < 20; ++i) {
+        EXPECT_TRUE(flooder.try_send(burst));
+    }
+    receiver.join();
+    done = true;
+    const std::uint64_t most = watch.join();
+    EXPECT_GT(most, 1U);
+    EXPECT_LE(most, 2 * 96U);  // the end of one turn and the beginning of the next
 }
 
 TEST(Connection, AClientThatNeverPausesLeavesTheOthersTheirTurn) {

@@ -87,6 +87,24 @@ TEST(Connection, ANewOneHasTheTimeOfAHeadForItsFirstByte) {
 }
 
 // It was closed, and the kernel answered a request that crossed with a reset.
+// Each urgent byte woke the connection, which then began to wait anew.
+TEST(Connection, UrgentDataIsNotARequestAndBuysNoTime) {
+    ServerOptions options;
+    options.header_timeout = milliseconds(300);
+    Served served(sample_router(), options);
+    TcpClient client(served.port());
+    std::atomic<bool> done = false;
+    std::thread sender([&] {
+        while (!done && client.try_send_urgent('!')) {
+            std::this_thread::sleep_for(milliseconds(20));
+        }
+    });
+    EXPECT_TRUE(holds_before(soon(), [&] { return served.stats().lingering == 1; }) ||
+                holds_before(soon(), [&] { return served.stats().open == 0; }));
+    done = true;
+    sender.join();
+}
+
 TEST(Connection, AnIdleOneThatIsClosedResetsNoRequestThatComesInThatMoment) {
     ServerOptions options;
     options.idle_timeout = milliseconds(100);

@@ -3,14 +3,20 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <exception>
+#include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <thread>
 #include <vector>
 
+#include "coir/runtime/fiber_info.hpp"
+#include "coir/runtime/parker.hpp"
 #include "coir/runtime/this_fiber.hpp"
 #include "served.hpp"
 #include "support/listening_sockets.hpp"
@@ -311,6 +317,115 @@ TEST(Server, StopCutsAtTheDeadline) {
     served.server().stop(Deadline::after(milliseconds(100)));
     served.join();
     client.expect_end();
+}
+
+// A body that ends with the connection was ended by a FIN, so that the client took the half of it for all.
+TEST(Server, AStopThatCutsABodyWithoutALengthResetsItsConnection) {
+    std::atomic<bool> has_written = false;
+    Router routes;
+    routes.get("/", [&](Request&, Response& response) {
+        EXPECT_TRUE(response.write("half", Deadline::never()));
+        has_written = true;
+        while (response.write(std::string(1 << 16, 'x'), Deadline::never())) {
+        }
+    });
+    Served served(std::move(routes));
+    TcpClient client(served.port());
+    client.send("GET / HTTP/1.0\r\n\r\n");
+    EXPECT_TRUE(holds_before(soon(), [&] { return has_written.load(); }));
+    served.server().stop(Deadline::after(milliseconds(50)));
+    served.join();
+    EXPECT_THROW((void)client.receive_rest(), std::system_error);
+}
+
+// They were called under the server's locks.
+TEST(Server, ACallbackOfACutMayAskTheServer) {
+    std::atomic<bool> waits = false;
+    std::optional<Served> served;
+    Router routes;
+    routes.get("/", [&](Request& request, Response&) {
+        Parker parker;
+        const std::stop_callback gone(request.stop_token(), [&] {
+            EXPECT_EQ(served->stats().open, 1U);
+            served->server().stop(Deadline::never());
+            parker.unpark();
+        });
+        waits = true;
+        EXPECT_TRUE(parker.park(soon()));
+    });
+    served.emplace(std::move(routes), ServerOptions{}, 1);
+    TcpClient client(served->port());
+    client.send(kGet);
+    EXPECT_TRUE(holds_before(soon(), [&] { return waits.load(); }));
+    served->server().stop(Deadline::after(milliseconds(10)));
+    served->join();
+}
+
+// The callback of a request to stop waited for the server's lock, also where a poller called it.
+TEST(Server, WhoHearsOfAHangUpMayAskServeToStop) {
+    for (const std::size_t workers : {1U, 2U}) {
+        Runtime runtime({.workers = workers});
+        std::atomic<bool> waits = false;
+        FiberHandle<void> serving;
+        Router routes;
+        routes.get("/", [&](Request& request, Response&) {
+            Parker parker;
+            const std::stop_callback gone(request.stop_token(), [&] {
+                serving.request_stop();
+                parker.unpark();
+            });
+            waits = true;
+            EXPECT_TRUE(parker.park(soon()));
+        });
+        Server server(std::move(routes));
+        const auto port =
+            runtime.run([&] { return server.listen(net::SocketAddress::loopback(0)); })
+                .value()
+                .port();
+        serving = runtime.spawn([&] { server.serve(); });
+        std::atomic<bool> done = false;
+        std::vector<FiberHandle<void>> askers;  // so that its lock is taken now and then
+        for (int i = 0; i < 4; ++i) {
+            askers.push_back(runtime.spawn([&] {
+                while (!done) {
+                    (void)server.stats();
+                    this_fiber::yield();
+                }
+            }));
+        }
+        {
+            TcpClient client(port);
+            client.send(kGet);
+            EXPECT_TRUE(holds_before(soon(), [&] { return waits.load(); }));
+        }
+        serving.join();
+        done = true;
+    }
+}
+
+// Each of them got a stack, to wait for its client's end on.
+TEST(Server, StopLetsIdleClientsTakeTheirTimeWithoutAStackEach) {
+    constexpr std::size_t kClients = 300;
+    ServerOptions options;
+    options.linger_timeout = seconds(1000);
+    Served served(router(), options);
+    std::vector<TcpClient> clients;
+    for (std::size_t i = 0; i < kClients; ++i) {
+        clients.emplace_back(served.port()).send(kGet);
+        EXPECT_EQ(clients.back().receive().status, 200);
+    }
+    const std::uint64_t before = served.runtime().stats().stack_bytes;
+    served.server().stop(Deadline::never());
+    EXPECT_TRUE(holds_before(soon(), [&] { return served.stats().lingering == kClients; }));
+    const auto fibers = served.runtime().fibers();
+    EXPECT_LT(std::count_if(fibers.begin(), fibers.end(),
+                            [](const FiberInfo& fiber) {
+                                return fiber.name == "http" && fiber.stack_bytes != 0;
+                            }),
+              32);
+    EXPECT_LE(served.runtime().stats().stack_bytes, before + (32U << 20U));
+    clients.clear();
+    served.join();
 }
 
 TEST(Server, ALaterStopCanOnlyBringTheDeadlineForward) {

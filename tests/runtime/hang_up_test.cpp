@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 #include <atomic>
 #include <memory>
@@ -9,6 +10,7 @@
 #include "coir/runtime/io_source.hpp"
 #include "coir/runtime/runtime.hpp"
 #include "runtime/descriptors.hpp"
+#include "runtime/poll_callbacks.hpp"
 #include "support/patience.hpp"
 
 // IoSource::stop_on_hang_up(): who waits for something else hears that the peer has gone.
@@ -72,6 +74,18 @@ TEST_F(HangUp, IsHeardOfACancel) {
     listen(listener_);
     source_.cancel();
     EXPECT_TRUE(listener_.stop_requested());
+}
+
+TEST_F(HangUp, WhatCannotBeWatchedKeepsNoListener) {
+    Runtime alone({.workers = 1});
+    alone.run([&] {
+        const auto before = detail::poll_callbacks.load();
+        IoSource file(UniqueFd(::memfd_create("no socket", MFD_CLOEXEC)));
+        EXPECT_FALSE(file.stop_on_hang_up(listener_));
+        EXPECT_EQ(detail::poll_callbacks.load(), before);
+        file.cancel();
+    });
+    EXPECT_FALSE(listener_.stop_requested());
 }
 
 TEST_F(HangUp, ACallbackMayDestroyTheSource) {

@@ -75,6 +75,11 @@ void TcpClient::send(std::string_view bytes) {
     }
 }
 
+Result<void> TcpClient::try_send_urgent(char byte) {
+    const auto sent = syscall::send(socket_.get(), as_bytes(std::string_view(&byte, 1)), MSG_OOB);
+    return sent ? Result<void>() : Result<void>(sent.error());
+}
+
 Result<void> TcpClient::try_send(std::string_view bytes) {
     const Deadline deadline = soon();
     while (!bytes.empty()) {

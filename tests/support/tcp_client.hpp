@@ -29,6 +29,8 @@ public:
     void send(std::string_view bytes);
     /// As send(), for bytes that the server may refuse while they are sent.
     [[nodiscard]] Result<void> try_send(std::string_view bytes);
+    /// Out of band (MSG_OOB).
+    [[nodiscard]] Result<void> try_send_urgent(char byte);
     /// Cuts `bytes` before each of the offsets, which ascend. Each piece is sent when the server has
     /// read the one before.
     void send_cut(std::string_view bytes, std::span<const std::size_t> cuts);

@@ -170,14 +170,15 @@ public:
 
     /// Stops accepting, serves what is in the accept queues, finishes idle connections at once, lets
     /// begun requests be answered with `Connection: close`, and cuts what is left at `deadline`: its
-    /// reads and writes fail then. A handler that waits for something else, until its own time is
+    /// reads and writes fail then, and a body that its client could take for whole ends with a reset. A handler that waits for something else, until its own time is
     /// over, or computes, cannot be cut: serve() waits for it beyond the deadline. Connections that
-    /// have left HTTP are told by UpgradedStream::stop_token(). Does not wait itself: serve()
-    /// returns when all is done. A later call can only move the deadline forward.
-    /// Threads: any, while *this lives.
+    /// have left HTTP are told by UpgradedStream::stop_token(). Does not wait for all that: serve()
+    /// returns when it is done. A later call can only move the deadline forward.
+    /// Suspends: for moments, for the server's lock. So it is not for a stop callback, which asks serve()'s fiber to stop.
+    /// Threads:  any, while *this lives.
     void stop(Deadline deadline) noexcept;
 
-    /// Threads: any.
+    /// Suspends: for moments, as stop(). Threads: any.
     [[nodiscard]] ServerStats stats() const noexcept;
 
 private:

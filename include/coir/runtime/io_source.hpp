@@ -77,6 +77,9 @@ public:
     /// Ends the waits of both fibers, and every later one, with operation_canceled. Threads: any,
     /// while *this lives; who learns of it may destroy *this before this returns.
     void cancel() noexcept;
+    /// The same, but leaves it to the caller to call request_stop() of what it returns, the listener of
+    /// stop_on_hang_up(): its callbacks may need a lock that the caller holds.
+    [[nodiscard]] std::stop_source cancel_untold() noexcept;
     /// cancel(), and shuts a socket down in both directions. Both fibers see operation_canceled, not
     /// what the kernel makes of the shutdown, if they ask is_canceled() after a failure.
     void close() noexcept;
@@ -96,7 +99,7 @@ public:
     /// read, so bytes before the end stay.
     /// Errors:   not_a_fiber, not_enough_memory, what epoll_ctl says. Never suspends.
     /// Requires: callbacks of the listener's tokens do not suspend: they run where it is heard, on any
-    ///           worker.
+    ///           worker, or on the thread of a cancel() or close().
     [[nodiscard]] Result<void> stop_on_hang_up(std::stop_source listener) noexcept;
     /// From now on nobody is told; but a callback may still be running.
     void forget_hang_up() noexcept;
@@ -146,7 +149,7 @@ private:
     // For an edge that has been taken and not been used.
     void restore_readiness(int direction) noexcept;
     [[nodiscard]] detail::IoState* state() noexcept;
-    void end_waits(bool shut_down) noexcept;
+    [[nodiscard]] std::stop_source end_waits(bool shut_down) noexcept;
 
     UniqueFd fd_;
     // Null until somebody waits or cancels; then one of the two that win, for good.
