@@ -218,7 +218,10 @@ Connection::Next Connection::serve_arrived(Exchange& exchange, bool& has_answere
             if (exchange.wire.is_over_limit() && next == Next::idle) {
                 next = flush(exchange, next);
             }
-            exchange.wire.has_answered();
+            if (next == Next::idle && !exchange.in.empty() && exchange.wire.has_answered())
+                [[unlikely]] {
+                exchange.wire.send_and_give_way();
+            }
         }
     }
     has_answered = answered != 0;
@@ -232,11 +235,12 @@ Connection::Next Connection::flush(Exchange& exchange, Next next) noexcept {
     if (next == Next::abort) {
         return next;
     }
+    // A body whose end is the connection's must not be taken for whole by a client that has been cut.
+    const bool looks_whole = exchange.sink.has_started() && exchange.sink.ends_with_connection();
     const auto flushed = exchange.wire.flush(Deadline::never());
     if (flushed) {
-        return next;
+        return looks_whole && !stream_.is_open() ? Next::abort : next;
     }
-    const bool looks_whole = exchange.sink.has_started() && exchange.sink.ends_with_connection();
     return flushed.error() == std::errc::timed_out || looks_whole ? Next::abort : Next::close;
 }
 

@@ -29,6 +29,7 @@ public:
 
 private:
     void join_acceptors();
+    [[nodiscard]] bool has_been_stopped() const noexcept;
     void start_late() noexcept;
     void join_connections();
 
@@ -98,6 +99,9 @@ void Server::Core::serve() {
         shared_->prepare();
     }
     join_acceptors();
+    if (!has_been_stopped()) {
+        stop(Deadline::after({}));  // the acceptors were asked to end themselves, as all fibers
+    }
     start_late();
     join_connections();
 }
@@ -122,6 +126,7 @@ void Server::Core::join_acceptors() {
     } catch (...) {
         stop(Deadline::after({}));
         fibers.clear();  // joins
+        start_late();
         join_connections();
         throw;
     }
@@ -130,11 +135,13 @@ void Server::Core::join_acceptors() {
     }
 }
 
+// Waits for a stop() that is under way: acceptors end in its middle.
+bool Server::Core::has_been_stopped() const noexcept {
+    const std::lock_guard lock(shared_->mutex);
+    return shared_->connections.is_closing();
+}
+
 void Server::Core::start_late() noexcept {
-    {
-        // The acceptors have ended because of a stop() that may still be under way.
-        const std::lock_guard lock(shared_->mutex);
-    }
     for (const auto& acceptor : acceptors_) {
         acceptor->start_late();
     }

@@ -26,6 +26,11 @@ void Wire::let_others_run() noexcept {
     work_ = 0;
 }
 
+void Wire::send_and_give_way() noexcept {
+    (void)flush(Deadline::roughly_after({}));
+    let_others_run();
+}
+
 bool Wire::is_callers_own(std::error_code error, Deadline servers) const noexcept {
     return (error == std::errc::timed_out && !servers.has_passed(Deadline::Clock::now())) ||
            (error == std::errc::operation_canceled && stream_->is_open());

@@ -57,9 +57,17 @@ public:
     [[nodiscard]] bool is_callers_own(std::error_code error, Deadline servers) const noexcept;
     /// Before reads, and writes of a handler's: lets others run now and then. A peer that sends or reads as fast
     /// as this fiber works would keep its worker else, for nothing ever has to be waited for.
-    void give_way() noexcept { has_worked(kWorkOfATransfer); }
-    /// After each answer, for many requests may have come in one read.
-    void has_answered() noexcept { has_worked(1); }
+    void give_way() noexcept {
+        work_ += kWorkOfATransfer;
+        if (work_ >= kWorkInARow) [[unlikely]] {
+            let_others_run();
+        }
+    }
+    /// A request has been, with others behind it. True if there have been so many that it is time for
+    /// send_and_give_way().
+    [[nodiscard]] bool has_answered() noexcept { return ++work_ >= kWorkInARow; }
+    /// Sends what the kernel takes at once, and lets others run. What is left, and an error, are a later flush's.
+    void send_and_give_way() noexcept;
     /// Others have run just now.
     void has_given_way() noexcept { work_ = 0; }
     [[nodiscard]] bool is_over_limit() const noexcept {
@@ -74,12 +82,6 @@ private:
     static constexpr unsigned kWorkInARow = 96;
     static constexpr unsigned kWorkOfATransfer = 3;
 
-    void has_worked(unsigned amount) noexcept {
-        work_ += amount;
-        if (work_ >= kWorkInARow) [[unlikely]] {
-            let_others_run();
-        }
-    }
     void let_others_run() noexcept;
     template <typename Send>
     [[nodiscard]] Result<void> send_patiently(Deadline deadline, Send send) noexcept;

@@ -86,7 +86,6 @@ TEST(Connection, ANewOneHasTheTimeOfAHeadForItsFirstByte) {
     EXPECT_EQ(used.receive().body, "/1");
 }
 
-// It was closed, and the kernel answered a request that crossed with a reset.
 // Each urgent byte woke the connection, which then began to wait anew.
 TEST(Connection, UrgentDataIsNotARequestAndBuysNoTime) {
     ServerOptions options;
@@ -103,8 +102,12 @@ TEST(Connection, UrgentDataIsNotARequestAndBuysNoTime) {
                 holds_before(soon(), [&] { return served.stats().open == 0; }));
     done = true;
     sender.join();
+    EXPECT_EQ(served.stats().requests, 0U);
+    EXPECT_EQ(served.stats().bad_requests, 0U);
+    EXPECT_EQ(served.stats().timeouts, 0U);  // a new one that says nothing is idle
 }
 
+// It was closed, and the kernel answered a request that crossed with a reset.
 TEST(Connection, AnIdleOneThatIsClosedResetsNoRequestThatComesInThatMoment) {
     ServerOptions options;
     options.idle_timeout = milliseconds(100);

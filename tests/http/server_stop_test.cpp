@@ -338,68 +338,110 @@ TEST(Server, AStopThatCutsABodyWithoutALengthResetsItsConnection) {
     EXPECT_THROW((void)client.receive_rest(), std::system_error);
 }
 
-// They were called under the server's locks.
-TEST(Server, ACallbackOfACutMayAskTheServer) {
-    std::atomic<bool> waits = false;
-    std::optional<Served> served;
+// The handler had not been writing when it was cut.
+TEST(Server, AStopThatCutsAHandlerBetweenTwoWritesResetsItsConnection) {
+    std::atomic<bool> has_written = false;
     Router routes;
-    routes.get("/", [&](Request& request, Response&) {
-        Parker parker;
-        const std::stop_callback gone(request.stop_token(), [&] {
-            EXPECT_EQ(served->stats().open, 1U);
-            served->server().stop(Deadline::never());
-            parker.unpark();
-        });
-        waits = true;
-        EXPECT_TRUE(parker.park(soon()));
+    routes.post("/", [&](Request& request, Response& response) {
+        EXPECT_TRUE(response.write("half", Deadline::never()));
+        EXPECT_TRUE(response.body_writer().flush(Deadline::never()));
+        has_written = true;
+        EXPECT_FALSE(request.body().read_all(Deadline::never()));
     });
-    served.emplace(std::move(routes), ServerOptions{}, 1);
-    TcpClient client(served->port());
-    client.send(kGet);
-    EXPECT_TRUE(holds_before(soon(), [&] { return waits.load(); }));
-    served->server().stop(Deadline::after(milliseconds(10)));
-    served->join();
+    Served served(std::move(routes));
+    TcpClient client(served.port());
+    client.send("POST / HTTP/1.0\r\nContent-Length: 2\r\n\r\n");
+    EXPECT_TRUE(holds_before(soon(), [&] { return has_written.load(); }));
+    served.server().stop(Deadline::after(milliseconds(50)));
+    served.join();
+    EXPECT_THROW((void)client.receive_rest(), std::system_error);
 }
 
-// The callback of a request to stop waited for the server's lock, also where a poller called it.
-TEST(Server, WhoHearsOfAHangUpMayAskServeToStop) {
-    for (const std::size_t workers : {1U, 2U}) {
-        Runtime runtime({.workers = workers});
-        std::atomic<bool> waits = false;
-        FiberHandle<void> serving;
+/// A server with one worker whose handler waits until its client has gone, and then asks serve() to stop.
+class StoppedByItsHandler final {
+public:
+    StoppedByItsHandler() {
         Router routes;
-        routes.get("/", [&](Request& request, Response&) {
+        routes.get("/", [this](Request& request, Response&) {
             Parker parker;
             const std::stop_callback gone(request.stop_token(), [&] {
-                serving.request_stop();
+                serving_.request_stop();
+                listeners_left_ = coir::test::listening_sockets(::getpid());
                 parker.unpark();
             });
-            waits = true;
+            waits_ = true;
             EXPECT_TRUE(parker.park(soon()));
         });
-        Server server(std::move(routes));
+        server_.emplace(std::move(routes));
+        port_ = runtime_.run([&] { return server_->listen(net::SocketAddress::loopback(0)); })
+                    .value()
+                    .port();
+        serving_ = runtime_.spawn([this] { server_->serve(); });
+    }
+    void await_request() const {
+        EXPECT_TRUE(holds_before(soon(), [&] { return waits_.load(); }));
+    }
+    [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
+    [[nodiscard]] Server& server() noexcept { return *server_; }
+    void join() { serving_.join(); }
+    /// When request_stop() had returned.
+    [[nodiscard]] std::size_t listeners_left() const noexcept { return listeners_left_; }
+
+private:
+    Runtime runtime_{{.workers = 1}};
+    std::optional<Server> server_;
+    std::uint16_t port_ = 0;
+    std::atomic<bool> waits_{false};
+    std::atomic<std::size_t> listeners_left_{0};
+    FiberHandle<void> serving_;
+};
+
+// The callback was called under the server's lock, which serve()'s own then asked for.
+TEST(Server, WhoIsCutMayAskServeToStop) {
+    StoppedByItsHandler stopped;
+    TcpClient client(stopped.port());
+    client.send(kGet);
+    stopped.await_request();
+    stopped.server().stop(Deadline::after(milliseconds(10)));
+    stopped.join();
+}
+
+// serve()'s callback stopped the server in the poller, where it must not wait for a lock.
+TEST(Server, IsNotStoppedWhereItsFiberIsAskedTo) {
+    StoppedByItsHandler stopped;
+    {
+        TcpClient client(stopped.port());
+        client.send(kGet);
+        stopped.await_request();
+    }
+    stopped.join();
+    EXPECT_GT(stopped.listeners_left(), 0U);
+}
+
+// With all fibers its acceptors were asked to stop, and ended before the server had been stopped.
+TEST(Server, ARequestToStopAllServesWhatIsInTheAcceptQueue) {
+    for (int round = 0; round < 20; ++round) {
+        Runtime runtime({.workers = 2});
+        Server server(router());
         const auto port =
             runtime.run([&] { return server.listen(net::SocketAddress::loopback(0)); })
                 .value()
                 .port();
-        serving = runtime.spawn([&] { server.serve(); });
-        std::atomic<bool> done = false;
-        std::vector<FiberHandle<void>> askers;  // so that its lock is taken now and then
-        for (int i = 0; i < 4; ++i) {
-            askers.push_back(runtime.spawn([&] {
-                while (!done) {
-                    (void)server.stats();
-                    this_fiber::yield();
-                }
-            }));
+        std::vector<TcpClient> clients;
+        for (int i = 0; i < 20; ++i) {
+            clients.emplace_back(port).send(kGet);
         }
-        {
-            TcpClient client(port);
-            client.send(kGet);
-            EXPECT_TRUE(holds_before(soon(), [&] { return waits.load(); }));
+        auto serving = runtime.spawn([&] { server.serve(); });
+        runtime.request_stop();
+        for (TcpClient& client : clients) {
+            try {
+                (void)client.receive_rest();  // an answer or none, but an end
+            } catch (const std::system_error&) {
+                // A reset is one, too.
+            }
+            client.close();
         }
         serving.join();
-        done = true;
     }
 }
 

@@ -67,8 +67,8 @@ struct ServerOptions {
     /// is to be rare enough that nobody feels the reconnect.
     std::uint64_t max_requests_per_connection = 10'000'000;
     /// Connections that linger at once (see linger_timeout), refused ones included, which do not count as
-    /// open. Each holds a descriptor and a stack. Those beyond are closed at once, which may cost their
-    /// clients the last reply. A server that stops has no such limit.
+    /// open. Each holds a descriptor, a refused one a stack as well. Those beyond are closed at once, which
+    /// may cost their clients the last reply. A server that stops has no such limit.
     std::size_t max_lingering_connections = 4096;
 
     /// Whether a target "https://..." is taken, else 421. Only where nobody but a proxy that has
@@ -163,18 +163,21 @@ public:
     /// Accepts and serves until stop(), then until the last connection has ended.
     ///
     /// Suspends: all the time. If its fiber is asked to stop, it does as after a stop() without
-    ///           patience.
+    ///           patience, as soon as a worker runs it; stop() itself does not wait for a worker.
     /// Errors:   throws std::bad_alloc or std::system_error if it cannot start.
     /// Requires: called on a fiber, once.
     void serve();
 
     /// Stops accepting, serves what is in the accept queues, finishes idle connections at once, lets
     /// begun requests be answered with `Connection: close`, and cuts what is left at `deadline`: its
-    /// reads and writes fail then, and a body that its client could take for whole ends with a reset. A handler that waits for something else, until its own time is
-    /// over, or computes, cannot be cut: serve() waits for it beyond the deadline. Connections that
-    /// have left HTTP are told by UpgradedStream::stop_token(). Does not wait for all that: serve()
-    /// returns when it is done. A later call can only move the deadline forward.
-    /// Suspends: for moments, for the server's lock. So it is not for a stop callback, which asks serve()'s fiber to stop.
+    /// reads and writes fail then, and a body that its client could take for whole ends with a reset. A
+    /// handler that waits for something else, until its own time is over, or computes, cannot be cut:
+    /// serve() waits for it beyond the deadline. Connections that have left HTTP are told by
+    /// UpgradedStream::stop_token(). Does not wait for all that: serve() returns when it is done. A later
+    /// call can only move the deadline forward.
+    ///
+    /// Suspends: for moments, for the server's lock. So it is not for callbacks of Request::stop_token(),
+    ///           which can ask serve()'s fiber to stop.
     /// Threads:  any, while *this lives.
     void stop(Deadline deadline) noexcept;
 
