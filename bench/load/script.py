@@ -46,8 +46,9 @@ def require_programs(parser, options, *names):
 def keep(path, results):
     """Writes what there is, if `path` is given. Called as a run goes on: an interrupted one keeps what it has."""
     if path:
-        with open(path, "w", encoding="utf-8") as file:
+        with open(f"{path}.new", "w", encoding="utf-8") as file:
             json.dump(results, file, indent=2, default=vars)
+        os.replace(f"{path}.new", path)
 
 
 def machine():

@@ -4,6 +4,7 @@ from math import comb
 from statistics import median, quantiles
 
 CONFIDENCE = 0.95
+LEAST_ROUNDS = 6  # of fewer not even the least and the most are so sure
 
 
 def interval(values):
@@ -16,7 +17,7 @@ def interval(values):
         if outside > 1 - CONFIDENCE:
             break
         cut += 1
-    cut = max(cut - 1, 0)  # of fewer than six the least and the most, which are less sure
+    cut = max(cut - 1, 0)
     return ranked[cut], ranked[count - 1 - cut]
 
 
@@ -36,6 +37,8 @@ HEADING = "median [95 % interval of the median] (quartiles of the rounds)"
 def verdict(values, aim):
     """Whether the median keeps to an aim that is a maximum: "met", "missed", or "cannot be told"."""
     low, high = interval(values)
+    if len(values) < LEAST_ROUNDS:
+        return "cannot be told"
     if high <= aim:
         return "met"
     return "missed" if low > aim else "cannot be told"

@@ -59,6 +59,8 @@ def _run(command, seconds, cpus):
 class CoirBench:
     """One column of coir-bench: coir's own answers, or those of a yardstick."""
 
+    is_ours = True
+
     def __init__(self, title, program, pick, version):
         self.title = title
         self.program = program
@@ -90,6 +92,8 @@ class CoirBench:
 
 class Program:
     """A program of ours in another language; it prints one JSON line."""
+
+    is_ours = False  # what it measures is not
 
     def __init__(self, title, version, listing, command):
         self.title = title
