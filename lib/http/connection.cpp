@@ -138,8 +138,12 @@ NextTurn Connection::end(Next next) noexcept {
 // Waits for its client as for a request: without a stack.
 NextTurn Connection::begin_farewell() noexcept {
     if (auto place = LingerPlace::try_take(server())) {
-        leaving_.reset(new (std::nothrow) Leaving{*std::move(place), Farewell(server().options)});
-        is_leaving_ = leaving_ != nullptr && stream_.shutdown(net::Shutdown::write);
+        try {
+            leaving_.reset(new Leaving{*std::move(place), Farewell(server().options)});
+            is_leaving_ = stream_.shutdown(net::Shutdown::write).has_value();
+        } catch (const std::bad_alloc&) {
+            // Then without a wait.
+        }
         if (is_leaving_) {
             return go_on_with_farewell();
         }
