@@ -13,6 +13,7 @@
 #include <string_view>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "coir/runtime/fiber_info.hpp"
@@ -319,6 +320,18 @@ TEST(Server, StopCutsAtTheDeadline) {
     client.expect_end();
 }
 
+/// The server has one route, whose handler says that it has written a part of a body without a length.
+void expect_a_cut_to_reset(Router routes, std::string_view request,
+                           const std::atomic<bool>& has_written) {
+    Served served(std::move(routes));
+    TcpClient client(served.port());
+    client.send(request);
+    EXPECT_TRUE(holds_before(soon(), [&] { return has_written.load(); }));
+    served.server().stop(Deadline::after(milliseconds(50)));
+    served.join();
+    EXPECT_THROW((void)client.receive_rest(), std::system_error);
+}
+
 // A body that ends with the connection was ended by a FIN, so that the client took the half of it for all.
 TEST(Server, AStopThatCutsABodyWithoutALengthResetsItsConnection) {
     std::atomic<bool> has_written = false;
@@ -329,13 +342,7 @@ TEST(Server, AStopThatCutsABodyWithoutALengthResetsItsConnection) {
         while (response.write(std::string(1 << 16, 'x'), Deadline::never())) {
         }
     });
-    Served served(std::move(routes));
-    TcpClient client(served.port());
-    client.send("GET / HTTP/1.0\r\n\r\n");
-    EXPECT_TRUE(holds_before(soon(), [&] { return has_written.load(); }));
-    served.server().stop(Deadline::after(milliseconds(50)));
-    served.join();
-    EXPECT_THROW((void)client.receive_rest(), std::system_error);
+    expect_a_cut_to_reset(std::move(routes), "GET / HTTP/1.0\r\n\r\n", has_written);
 }
 
 // The handler had not been writing when it was cut.
@@ -348,13 +355,8 @@ TEST(Server, AStopThatCutsAHandlerBetweenTwoWritesResetsItsConnection) {
         has_written = true;
         EXPECT_FALSE(request.body().read_all(Deadline::never()));
     });
-    Served served(std::move(routes));
-    TcpClient client(served.port());
-    client.send("POST / HTTP/1.0\r\nContent-Length: 2\r\n\r\n");
-    EXPECT_TRUE(holds_before(soon(), [&] { return has_written.load(); }));
-    served.server().stop(Deadline::after(milliseconds(50)));
-    served.join();
-    EXPECT_THROW((void)client.receive_rest(), std::system_error);
+    expect_a_cut_to_reset(std::move(routes), "POST / HTTP/1.0\r\nContent-Length: 2\r\n\r\n",
+                          has_written);
 }
 
 /// A server with one worker whose handler waits until its client has gone, and then asks serve() to stop.

@@ -89,8 +89,9 @@ public:
     /// time is over (ServerOptions::handler_timeout). For handlers that wait, or work long; reads
     /// and writes of the client fail anyway where it has gone. Until the handler returns.
     ///
-    /// Threads: to be asked for on the handler's own fiber, and then handed on. Callbacks run on any worker, and must not
-    ///          suspend: to set a flag, to unpark, or to ask a fiber or a scope to stop.
+    /// Threads: to be asked for on the handler's own fiber, and then handed on. Callbacks run on any
+    ///          worker, and must not suspend: to set a flag, to unpark, or to ask a fiber or a scope to
+    ///          stop.
     /// Errors:  throws std::bad_alloc, std::system_error.
     /// Cost:    an allocation, the first time; nothing where nobody asks.
     [[nodiscard]] std::stop_token stop_token() const;
