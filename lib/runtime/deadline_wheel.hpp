@@ -111,10 +111,10 @@ private:
     // Steady-clock counts. comes_up_ is kNever while the node is in no wheel.
     std::atomic<Count> deadline_{kNever};
     std::atomic<Count> comes_up_{kNever};
-    // The slot whose waits this times out.
-    std::atomic<std::uintptr_t>* slot_ = nullptr;
     // The number of the runtime in which the node was last armed. Of the waiting fiber.
     std::uint64_t runtime_ = 0;
+    // The slot whose waits this times out.
+    std::atomic<std::uintptr_t>* slot_ = nullptr;
     // The wheel that the node was last put into. Written by the waiting fiber and by reset().
     std::shared_ptr<DeadlineWheel> wheel_;
 };
