@@ -111,12 +111,15 @@ def run_load(profile, port, *, seconds, connections, cpus, short_lived, answer_b
 def run_steady(
     steady, profile, server, *, seconds, connections, cpus, answer_bytes, warm_up_seconds=0.5
 ):
-    """One run of coir-steady, which reads the server's CPU clock itself; raises LoadFailed."""
+    """One run of coir-steady, which reads the server's CPU clock itself; raises LoadFailed.
+
+    It spins, unless that would take CPU from the server."""
     command = ["taskset", "-c", ",".join(map(str, cpus)), steady]
     command += ["--profile", profile, "--host", HOST, "--port", str(server.port)]
     command += ["--connections", str(connections), "--threads", str(min(len(cpus), connections))]
     command += ["--warm-up-ms", str(round(warm_up_seconds * 1000))]
     command += ["--measured-ms", str(round(seconds * 1000)), "--answer-bytes", str(answer_bytes)]
+    command += ["--sleep", str(int(not set(cpus).isdisjoint(server.cpus)))]
     for pid in server.pids:
         command += ["--pid", str(pid)]
     try:

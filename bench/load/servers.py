@@ -101,6 +101,7 @@ class Server:
     ):
         """`under` is a command that runs the program, such as valgrind and its options."""
         self.name = name
+        self.cpus = frozenset(cpus)
         self._start_seconds = start_seconds
         self.port = free_port()
         self.processes = []

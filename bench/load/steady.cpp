@@ -7,6 +7,9 @@
 // under way: one request of the baseline mix, or 16 pipelined ones. Every answer is checked in its size,
 // status and body; a wrong one, and a connection that ends, end the run.
 //
+// It spins, or with --sleep 1 waits in epoll. A client that sleeps is woken by the server's `send`, at the
+// server's expense, and the more often the slower the server is: where it has a CPU of its own it must not.
+//
 // Prints one line: "result requests=... connections=... served=... microseconds=... cpu_nanoseconds=...",
 // where `served` counts the connections that were answered in the interval.
 
@@ -69,6 +72,7 @@ constexpr std::uint32_t kClientAddresses = 64;
 // Fewer than the kernel holds for a server that has yet to accept them.
 constexpr std::size_t kOpenedAtOnce = 256;
 constexpr std::chrono::seconds kPatience{30};  // for all answers of those, and to connect
+constexpr int kMostSleepMs = 100;              // until it looks whether the time is over
 
 struct Options {
     const char* host = "127.0.0.1";
@@ -79,6 +83,7 @@ struct Options {
     long warm_up_ms = 500;
     long measured_ms = 2000;
     long answer_bytes = 0;
+    int sleep = 0;
     std::vector<pid_t> pids;
 };
 
@@ -120,8 +125,9 @@ public:
         for (std::size_t i = 0; i != connections_.size(); ++i) {
             ask(i);
         }
+        const int milliseconds = shared_.options.sleep != 0 ? kMostSleepMs : 0;
         while (shared_.phase.load(std::memory_order_relaxed) != Phase::over) {
-            poll(100, [this](std::size_t i) { ask(i); });
+            poll(milliseconds, [this](std::size_t i) { ask(i); });
         }
         for (const Connection& connection : connections_) {
             ::close(connection.fd);
@@ -188,7 +194,7 @@ private:
             if (Clock::now() > end) {
                 fail("a connection got no first answer");
             }
-            poll(100, [&](std::size_t) { --count; });
+            poll(kMostSleepMs, [&](std::size_t) { --count; });
         }
     }
 
@@ -329,6 +335,7 @@ bool read_options(int argc, char** argv, Options& options) {
                                         {"--warm-up-ms", &options.warm_up_ms},
                                         {"--measured-ms", &options.measured_ms},
                                         {"--answer-bytes", &options.answer_bytes},
+                                        {"--sleep", &options.sleep},
                                         {"--pid", &options.pids}});
     return are_known && options.port > 0 && options.threads > 0 &&
            options.connections >= options.threads && options.answer_bytes > 0 &&
@@ -345,7 +352,7 @@ int main(int argc, char** argv) {
                      "usage: coir-steady --port P --answer-bytes N [--host 127.0.0.1]\n"
                      "                   [--profile baseline|pipelined] [--connections 64]\n"
                      "                   [--threads 1] [--warm-up-ms 500] [--measured-ms 2000]\n"
-                     "                   [--pid SERVER]...\n");
+                     "                   [--sleep 0] [--pid SERVER]...\n");
         return 2;
     }
     rlimit limit{};
