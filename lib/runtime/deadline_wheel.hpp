@@ -1,7 +1,9 @@
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <boost/intrusive/set.hpp>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -98,6 +100,9 @@ public:
     /// Takes the node out. Requires: nobody waits in the slot.
     void reset() noexcept;
 
+    /// How far into the object set() and ensure_armed() read, unless it has to be armed.
+    [[nodiscard]] static consteval std::size_t bytes_read() noexcept;
+
 private:
     friend class DeadlineWheel;
 
@@ -118,5 +123,15 @@ private:
     // The wheel that the node was last put into. Written by the waiting fiber and by reset().
     std::shared_ptr<DeadlineWheel> wheel_;
 };
+
+// Both compilers lay out a class with private members as one without.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+consteval std::size_t IoDeadline::bytes_read() noexcept {
+    return std::max({offsetof(IoDeadline, deadline_) + sizeof(deadline_),
+                     offsetof(IoDeadline, comes_up_) + sizeof(comes_up_),
+                     offsetof(IoDeadline, runtime_) + sizeof(runtime_)});
+}
+#pragma GCC diagnostic pop
 
 }  // namespace coir::detail

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <stop_token>
 
@@ -95,5 +96,11 @@ private:
     std::stop_source listener_{std::nostopstate};
     bool is_counted_ = false;
 };
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+// A session's wait reads the two lines that SessionControl::prefetch_state() fetches, and no third.
+static_assert(sizeof(void*) != 8 || offsetof(IoState, deadlines) + IoDeadline::bytes_read() <= 128);
+#pragma GCC diagnostic pop
 
 }  // namespace coir::detail
