@@ -13,8 +13,8 @@ namespace coir::bench::call_ticks {
 /// Where the ticks are; the order is that of a line.
 enum Place { user, recv, send, poll };
 
-// Around an interrupt, or where the host takes the processor away, lies what no request needs. A poll finds 512 events
-// at most, and may sleep.
+// In ticks, of one gap or call: some ten times what they take. More is an interrupt, or the host's; a poll may find 512
+// events, or sleep.
 inline constexpr std::array<std::uint64_t, 4> kMost = {20'000, 60'000, 60'000, 1'000'000};
 inline constexpr std::uint32_t kAnswersPerLine = 20'000;
 

@@ -50,10 +50,16 @@ class SteadyResult:
     served: int  # connections that were answered in it
     microseconds: int
     cpu_nanoseconds: int  # of the servers
+    sleeps: int  # of the client
 
     @property
     def cpu_microseconds_per_request(self):
         return self.cpu_nanoseconds / 1000 / self.requests
+
+    @property
+    def busy(self):
+        """CPUs that the servers used."""
+        return self.cpu_nanoseconds / 1000 / self.microseconds
 
 
 def missing_programs(profiles, short_lived, strace):
@@ -109,17 +115,27 @@ def run_load(profile, port, *, seconds, connections, cpus, short_lived, answer_b
 
 
 def run_steady(
-    steady, profile, server, *, seconds, connections, cpus, answer_bytes, warm_up_seconds=0.5
+    steady,
+    profile,
+    server,
+    *,
+    seconds,
+    connections,
+    cpus,
+    answer_bytes,
+    warm_up_seconds=0.5,
+    may_spin=True,
 ):
     """One run of coir-steady, which reads the server's CPU clock itself; raises LoadFailed.
 
-    It spins, unless that would take CPU from the server."""
+    It sleeps when it has nothing to do where it shares the servers' CPUs, or may not spin."""
+    spins = may_spin and server.cpus.isdisjoint(cpus)
     command = ["taskset", "-c", ",".join(map(str, cpus)), steady]
     command += ["--profile", profile, "--host", HOST, "--port", str(server.port)]
     command += ["--connections", str(connections), "--threads", str(min(len(cpus), connections))]
     command += ["--warm-up-ms", str(round(warm_up_seconds * 1000))]
     command += ["--measured-ms", str(round(seconds * 1000)), "--answer-bytes", str(answer_bytes)]
-    command += ["--sleep", str(int(not set(cpus).isdisjoint(server.cpus)))]
+    command += ["--sleep", "0" if spins else "1"]
     for pid in server.pids:
         command += ["--pid", str(pid)]
     try:

@@ -63,7 +63,27 @@ def share_cpus(workers):
             "No CPU is left for the load: it shares the servers', and the figures are worth little."
         )
         loading = usable
+    elif any(not siblings_of(cpu).isdisjoint(loading) for cpu in serving):
+        print(
+            "Some of the load's CPUs are the other threads of cores that serve: it takes from the servers what they"
+            " share, and a client that spins takes it all the time."
+        )
     return serving, loading
+
+
+def siblings_of(cpu):
+    """The CPUs of its core, as far as the kernel says."""
+    siblings = set()
+    try:
+        with open(
+            f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list", encoding="ascii"
+        ) as file:
+            for part in file.read().strip().split(","):
+                first, _, last = part.partition("-")
+                siblings.update(range(int(first), int(last or first) + 1))
+    except OSError:
+        pass
+    return siblings - {cpu}
 
 
 def busy_seconds(cpus):

@@ -27,6 +27,9 @@ def parser(doc, rounds, milliseconds):
     made.add_argument(
         "--milliseconds", type=int, default=milliseconds, help="length of a round"
     )
+    made.add_argument(
+        "--client-sleeps", action="store_true", help="when it has nothing to do, instead of spinning"
+    )
     made.add_argument("--json", metavar="FILE", help="keep the raw results here")
     return made
 
@@ -58,11 +61,12 @@ class Contender:
             connections=options.connections,
             cpus=cpus,
             answer_bytes=self._answer_bytes,
+            may_spin=not options.client_sleeps,
         )
 
 
 def measure(options, take):
-    """All rounds. take(contender, load) calls load(), and returns the one value that it measures."""
+    """All rounds. take(contender, load) calls load(), and returns what it has measured, a dictionary."""
     serving, loading = share_cpus(1)
     results = {"machine": script.machine(), "options": vars(options), "values": {}}
     print(results["machine"])
