@@ -13,8 +13,8 @@ namespace coir::bench::call_ticks {
 /// Where the ticks are; the order is that of a line.
 enum Place { user, recv, send, poll };
 
-// In ticks, of one gap or call: some ten times what they take. More is an interrupt, or the host's; a poll may find 512
-// events, or sleep.
+// In ticks, of one gap or call: well above what it takes (README.md); a poll brings up to 512 events. More is an
+// interrupt, a sleep, or the host's.
 inline constexpr std::array<std::uint64_t, 4> kMost = {20'000, 60'000, 60'000, 1'000'000};
 inline constexpr std::uint32_t kAnswersPerLine = 20'000;
 

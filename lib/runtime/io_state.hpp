@@ -100,7 +100,8 @@ private:
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
 // A session's wait reads the two lines that SessionControl::prefetch_state() fetches, and no third.
-static_assert(sizeof(void*) != 8 || offsetof(IoState, deadlines) + IoDeadline::bytes_read() <= 128);
+static_assert(sizeof(void*) != 8 ||
+              offsetof(IoState, deadlines) + IoDeadline::bytes_read() <= 2 * alignof(IoState));
 #pragma GCC diagnostic pop
 
 }  // namespace coir::detail
