@@ -1,6 +1,7 @@
 """Several servers measured in turns: what compare and ticks share.
 
-Each round measures all of them in another order, on the first CPU, with coir-steady on the second.
+Each round measures all of them in another order, on the first CPU, with coir-steady on the second. It starts all
+of them anew: where a process comes to lie in memory is good for a tenth of its user time, for as long as it runs.
 """
 
 import argparse
@@ -45,11 +46,20 @@ def parse(made):
 
 
 class Contender:
-    def __init__(self, name, server, answer_bytes):
+    def __init__(self, name, program, profile, serving):
         self.name = name
-        self.server = server
-        self._answer_bytes = answer_bytes
+        self.server = None  # of the round
         self.values = []  # what take() says of each round
+        self._program = program
+        self._serving = serving
+        with self._start() as server:
+            self._answer_bytes = answers.check(server.port)[profile]
+
+    def _start(self):
+        return Server(self.name, self._program, 1, self._serving)
+
+    def start(self, stack):
+        self.server = stack.enter_context(self._start())
 
     def load(self, options, cpus):
         return loads.run_steady(
@@ -70,19 +80,19 @@ def measure(options, take):
     serving, loading = share_cpus(1)
     results = {"machine": script.machine(), "options": vars(options), "values": {}}
     print(results["machine"])
-    with ExitStack() as stack:
-        contenders = []
-        for given in options.servers:
-            name, program = given.split("=", 1)
-            server = stack.enter_context(Server(name, program, 1, serving))
-            answer_bytes = answers.check(server.port)[options.profile]
-            contenders.append(Contender(name, server, answer_bytes))
-            print(f"{name}: {program}, answers checked", flush=True)
-        for _ in range(options.rounds):
+    contenders = []
+    for given in options.servers:
+        name, program = given.split("=", 1)
+        contenders.append(Contender(name, program, options.profile, serving))
+        print(f"{name}: {program}, answers checked", flush=True)
+    for _ in range(options.rounds):
+        with ExitStack() as stack:
+            for contender in contenders:
+                contender.start(stack)
             for contender in random.sample(contenders, len(contenders)):
                 contender.values.append(
                     take(contender, lambda: contender.load(options, loading[:1]))
                 )
-            results["values"] = {each.name: each.values for each in contenders}
-            script.keep(options.json, results)
+        results["values"] = {each.name: each.values for each in contenders}
+        script.keep(options.json, results)
     return contenders
